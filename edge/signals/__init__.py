@@ -1,0 +1,1 @@
+"""From samples to joint angles, rates and accelerations: clocks, resampling, differentiation."""

@@ -1,0 +1,58 @@
+"""Offline, zero-phase kinematics as OpenSim makes them: the physics targets of training, and inverse dynamics of files.
+
+OpenSim pads a recording at both ends with its point reflection, filters it forwards and backwards with a third-order
+Butterworth low-pass, and differentiates a quintic spline through the result.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import numpy.typing as npt
+from scipy.interpolate import make_interp_spline
+from scipy.signal import butter, filtfilt
+
+FloatArray = npt.NDArray[np.float64]
+
+CUTOFF_HZ = 6.0
+_ORDER = 3
+
+
+def low_pass(time_s: FloatArray, values: FloatArray, cutoff_hz: float = CUTOFF_HZ) -> FloatArray:
+    """Zero-phase low-pass of evenly sampled values (rows, columns), padded by half the record as OpenSim does.
+
+    Raises ValueError when the sampling rate is not at least twice the cut-off.
+    """
+    rate = (len(time_s) - 1) / (time_s[-1] - time_s[0])
+    if rate <= 2.0 * cutoff_hz:
+        raise ValueError(f"a recording at {rate:.4g} Hz cannot be filtered at {cutoff_hz:g} Hz")
+    pad = len(time_s) // 2
+    padded = np.concatenate(
+        [2.0 * values[:1] - values[pad:0:-1], values, 2.0 * values[-1:] - values[-2 : -pad - 2 : -1]], axis=0
+    )
+    b, a = butter(_ORDER, 2.0 * cutoff_hz / rate)
+    return np.asarray(filtfilt(b, a, padded, axis=0, padtype=None)[pad : pad + len(values)])
+
+
+def evenly(time_s: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """The recording on an even grid of its own median rate, by cubic spline where its own grid is not even."""
+    step = float(np.median(np.diff(time_s)))
+    if np.allclose(np.diff(time_s), step, rtol=1e-2, atol=0.0):
+        return np.linspace(time_s[0], time_s[-1], len(time_s)), values
+    grid = np.arange(time_s[0], time_s[-1] + 1e-9 * step, step)
+    return grid, np.asarray(make_interp_spline(time_s, values, k=3)(grid))
+
+
+def differentiate(
+    time_s: FloatArray, values: FloatArray, at_s: FloatArray, *, cutoff_hz: float = CUTOFF_HZ
+) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Filtered values and their first two derivatives at the times `at_s`; each (len(at_s), columns).
+
+    values: (rows, columns) at `time_s`; at least six rows.
+    """
+    grid, even = evenly(time_s, values)
+    spline = make_interp_spline(grid, low_pass(grid, even, cutoff_hz), k=5)
+    return (
+        np.asarray(spline(at_s)),
+        np.asarray(spline.derivative(1)(at_s)),
+        np.asarray(spline.derivative(2)(at_s)),
+    )

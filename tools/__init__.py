@@ -1,0 +1,1 @@
+"""Desktop and bench tools of edge-msk. The device never imports this."""

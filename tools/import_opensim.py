@@ -1,0 +1,384 @@
+"""`edge-msk import-model`: one leg or arm of an OpenSim model becomes our planar model file.
+
+Everything is asked of OpenSim itself (segment masses, joint centres, muscle lengths and moment arms), so that whatever
+joint or path type a model uses, the result describes what OpenSim computes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from edge.errors import FileError, MissingExtraError, ModelError
+from edge.msk.geometry import Geometry, LengthPolynomial, monomial_exponents
+from edge.msk.model import Base, Joint, Model, Muscle, Segment
+from edge.msk.spline import FloatArray, Spline
+from edge.storage import write_text
+
+MAX_DEGREE = {1: 12, 2: 10, 3: 6}  # by number of crossed joints; the degree used is chosen by held-out error
+_CENTER_KNOTS = 81
+_CROSSING_MM = 0.05  # a muscle crosses a joint when its moment arm ever exceeds this
+_CENTER_MM = 0.01  # a joint centre that moves less than this is constant
+_ENOUGH_MM = 0.05  # RMS error of moment arms at which a higher degree is not tried
+_SAMPLES = 1500
+
+
+@dataclass(frozen=True)
+class JointPlan:
+    """Which coordinate of the OpenSim model becomes which joint, over which range of our angle (rad)."""
+
+    name: str
+    coordinate: str  # with {side}
+    range_rad: tuple[float, float]
+
+
+LEG_PLAN = (
+    JointPlan("hip", "hip_flexion_{side}", (np.radians(-35.0), np.radians(70.0))),
+    JointPlan("knee", "knee_angle_{side}", (np.radians(-105.0), np.radians(10.0))),
+    JointPlan("ankle", "ankle_angle_{side}", (np.radians(-40.0), np.radians(35.0))),
+)
+
+
+class OpenSimLeg:
+    """The OpenSim side of the import: sets our angles in the model and asks it questions. Holds the Model alive."""
+
+    def __init__(self, path: Path, side: str, plan: Sequence[JointPlan], base: tuple[str, tuple[str, str]]) -> None:
+        try:
+            import opensim
+        except ImportError:
+            raise MissingExtraError("opensim", "opensim", "import-model") from None
+        if not path.is_file():
+            raise FileError(f"{path}: no such file: give the path of an OpenSim model (.osim)")
+        opensim.Logger.setLevelString("Error")
+        try:
+            self.model = opensim.Model(str(path))
+            self.state = self.model.initSystem()
+        except RuntimeError as error:
+            reason = str(error).strip().splitlines()[0]
+            raise FileError(f"{path}: OpenSim cannot load this model ({reason}): open it in OpenSim to see why") from None
+        self.osim = opensim
+        self.path = path
+        self.side = side
+        self.plan = plan
+        coordinates = {c.getName(): c for c in self.model.getCoordinateSet()}
+        self.coordinates = [self._coordinate(coordinates, p.coordinate.format(side=side)) for p in plan]
+        self.tilt = self._coordinate(coordinates, base[0])
+        self.bodies = [self._moved_body(c) for c in self.coordinates]
+        self.parent = self._frame_body(self.coordinates[0].getJoint().getParentFrame())
+        self.signs = [self._sign(c, b) for c, b in zip(self.coordinates, self.bodies, strict=True)]
+
+    def _coordinate(self, coordinates: Mapping[str, Any], name: str) -> Any:
+        if name not in coordinates:
+            raise ModelError(f"{self.path}: has no coordinate '{name}': it has {', '.join(sorted(coordinates))}")
+        return coordinates[name]
+
+    def _frame_body(self, frame: Any) -> Any:
+        return self.model.getBodySet().get(frame.findBaseFrame().getName())
+
+    def _moved_body(self, coordinate: Any) -> Any:
+        return self._frame_body(coordinate.getJoint().getChildFrame())
+
+    def _angle_in_ground(self, body: Any) -> float:
+        """Angle of the body's x axis in the ground's sagittal plane."""
+        x = body.expressVectorInGround(self.state, self.osim.Vec3(1, 0, 0))
+        return float(np.arctan2(x.get(1), x.get(0)))
+
+    def _sign(self, coordinate: Any, body: Any) -> float:
+        """+1 when a growing coordinate turns its body counter-clockwise, seen with x forward and y up."""
+        angles = []
+        for value in (0.0, 0.1):
+            coordinate.setValue(self.state, value)
+            self.model.realizePosition(self.state)
+            angles.append(self._angle_in_ground(body))
+        coordinate.setValue(self.state, 0.0)
+        turn = float(np.angle(np.exp(1j * (angles[1] - angles[0]))))
+        if abs(turn) < 0.05:
+            raise ModelError(
+                f"{self.path}: coordinate '{coordinate.getName()}' turns its body {turn:.3f} rad per 0.1 rad in the "
+                "sagittal plane: it is no flexion of this plane"
+            )
+        return 1.0 if turn > 0 else -1.0
+
+    def set_angles(self, q: Sequence[float]) -> None:
+        for coordinate, sign, value in zip(self.coordinates, self.signs, q, strict=True):
+            coordinate.setValue(self.state, float(sign * value), False)
+        self.model.realizePosition(self.state)
+
+    def origin_in(self, body: Any, frame: Any) -> FloatArray:
+        place = body.findStationLocationInAnotherFrame(self.state, self.osim.Vec3(0), frame)
+        return np.array([place.get(0), place.get(1)])
+
+    def joint_center(self, index: int) -> Spline:
+        """Where the joint's body has its origin in the frame of the body before it, over the joint's range."""
+        before = self.parent if index == 0 else self.bodies[index - 1]
+        low, high = self.plan[index].range_rad
+        # A little beyond the range, so that the straight continuation begins outside of it.
+        knots = np.linspace(low - 0.1, high + 0.1, _CENTER_KNOTS)
+        q = np.zeros(len(self.plan))
+        places = []
+        for angle in knots:
+            q[index] = angle
+            self.set_angles(q)
+            places.append(self.origin_in(self.bodies[index], before))
+        values = np.array(places)
+        if np.ptp(values, axis=0).max() < _CENTER_MM * 1e-3:
+            return Spline(np.zeros(1), values.mean(axis=0)[None])
+        return Spline(knots, values)
+
+    def segment(self, index: int, name: str) -> Segment:
+        """The body that a joint moves, with everything that hangs on it and is not a later joint's, at zero angles."""
+        self.set_angles(np.zeros(len(self.plan)).tolist())
+        frame = self.bodies[index]
+        mass, moment, parts = 0.0, np.zeros(2), []
+        for body in self._carried(index):
+            m = float(body.getMass())
+            place = body.findStationLocationInAnotherFrame(self.state, body.getMassCenter(), frame)
+            xy = np.array([place.get(0), place.get(1)])
+            mass += m
+            moment += m * xy
+            parts.append((m, xy, self._sagittal_inertia(body)))
+        if mass <= 0.0:
+            raise ModelError(f"{self.path}: the bodies moved by '{self.plan[index].name}' have no mass: give them theirs")
+        com = moment / mass
+        inertia = sum(i + m * float(((xy - com) ** 2).sum()) for m, xy, i in parts)
+        return Segment(name, mass, (float(com[0]), float(com[1])), float(inertia))
+
+    def _sagittal_inertia(self, body: Any) -> float:
+        """Moment of inertia about the ground's z axis through the body's centre of mass, in the present pose."""
+        inertia = body.getInertia()
+        m, p = inertia.getMoments(), inertia.getProducts()
+        tensor = np.array(
+            [[m.get(0), p.get(0), p.get(1)], [p.get(0), m.get(1), p.get(2)], [p.get(1), p.get(2), m.get(2)]]
+        )
+        ground = self.model.getGround()
+        z = ground.expressVectorInAnotherFrame(self.state, self.osim.Vec3(0, 0, 1), body)
+        axis = np.array([z.get(i) for i in range(3)])
+        return float(axis @ tensor @ axis)
+
+    def _carried(self, index: int) -> list[Any]:
+        names = [b.getName() for b in self.bodies]
+        parent_of = {
+            self._base_name(j.getChildFrame()): self._base_name(j.getParentFrame()) for j in self.model.getJointSet()
+        }
+        carried = []
+        for body in self.model.getBodySet():
+            name = body.getName()
+            while name not in names and name in parent_of:
+                name = parent_of[name]
+            if name == names[index]:
+                carried.append(body)
+        return carried
+
+    @staticmethod
+    def _base_name(frame: Any) -> str:
+        return str(frame.findBaseFrame().getName())
+
+    def path_samples(self, muscle: Any, q: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Length (n,) and moment arms (n, n_joints) in m of a muscle at our angles q (n, n_joints)."""
+        lengths = np.empty(len(q))
+        arms = np.empty_like(q)
+        for i, row in enumerate(q):
+            self.set_angles(row.tolist())
+            lengths[i] = muscle.getLength(self.state)
+            for j, (coordinate, sign) in enumerate(zip(self.coordinates, self.signs, strict=True)):
+                arms[i, j] = sign * muscle.computeMomentArm(self.state, coordinate)
+        return lengths, arms
+
+
+def _halton(count: int, dimensions: int) -> FloatArray:
+    """Evenly spread points of the unit cube (Halton 1960), the same on every machine."""
+    points = np.empty((count, dimensions))
+    for d, prime in zip(range(dimensions), (2, 3, 5, 7), strict=False):
+        for i in range(count):
+            fraction, value, n = 1.0, 0.0, i + 1
+            while n:
+                fraction /= prime
+                value += fraction * (n % prime)
+                n //= prime
+            points[i, d] = value
+    return points
+
+
+def fit_length(
+    q: FloatArray, length: FloatArray, arms: FloatArray, joints: tuple[str, ...], degree: int
+) -> tuple[LengthPolynomial, FloatArray]:
+    """Least-squares polynomial through lengths (n,) and moment arms (n, joints) together.
+
+    Angles are centred and scaled for the fit and expanded back, so that the stored coefficients belong to plain angles.
+    Returns the polynomial and its coefficients as an array.
+    """
+    exponents = monomial_exponents(q.shape[1], degree)
+    table = np.array(exponents)
+    scale = np.maximum(np.abs(q).max(axis=0), 1e-6)
+    u = q / scale
+    powers = u[:, None, :] ** table[None]
+    value = powers.prod(axis=2)
+    rows = [value]
+    targets = [length]
+    for j in range(q.shape[1]):
+        lowered = table.copy()
+        lowered[:, j] = np.maximum(lowered[:, j] - 1, 0)
+        rows.append(-table[:, j] * (u[:, None, :] ** lowered[None]).prod(axis=2) / scale[j])
+        targets.append(arms[:, j])
+    solution = np.linalg.lstsq(np.concatenate(rows), np.concatenate(targets), rcond=None)[0]
+    coefficients = solution / (scale[None] ** table).prod(axis=1)
+    return LengthPolynomial(joints, exponents, tuple(coefficients.tolist())), coefficients
+
+
+def _errors(poly: LengthPolynomial, q: FloatArray, length: FloatArray, arms: FloatArray) -> dict[str, float]:
+    got_length, got_arms = Geometry.build(poly.joints, [poly]).evaluate(q)
+    dl, dr = got_length[:, 0] - length, got_arms[:, 0] - arms
+    return {
+        "length_rms_mm": float(np.sqrt((dl**2).mean()) * 1e3),
+        "length_max_mm": float(np.abs(dl).max() * 1e3),
+        "moment_arm_rms_mm": float(np.sqrt((dr**2).mean()) * 1e3),
+        "moment_arm_max_mm": float(np.abs(dr).max() * 1e3),
+    }
+
+
+def import_muscle(leg: OpenSimLeg, muscle: Any, name: str) -> Muscle:
+    """One muscle: its parameters, and the polynomial of the lowest degree whose held-out error is small enough."""
+    low = np.array([p.range_rad[0] for p in leg.plan])
+    high = np.array([p.range_rad[1] for p in leg.plan])
+    probe = low + _halton(40, len(leg.plan)) * (high - low)
+    _, probe_arms = leg.path_samples(muscle, probe)
+    crossed = [j for j in range(len(leg.plan)) if np.abs(probe_arms[:, j]).max() > _CROSSING_MM * 1e-3]
+    if not crossed:
+        names = ", ".join(p.name for p in leg.plan)
+        raise ModelError(f"{leg.path}: muscle '{muscle.getName()}' crosses none of {names}: leave it out of --muscles")
+    unit = _halton(_SAMPLES, len(crossed))
+    # The corners of the range too: polynomials go astray there first.
+    corners = np.array(list(itertools.product((0.0, 0.5, 1.0), repeat=len(crossed))))
+    q = np.zeros((len(unit) + len(corners), len(leg.plan)))
+    q[:, crossed] = low[crossed] + np.concatenate([unit, corners]) * (high[crossed] - low[crossed])
+    length, arms = leg.path_samples(muscle, q)
+    q, arms = q[:, crossed], arms[:, crossed]
+    joints = tuple(leg.plan[j].name for j in crossed)
+    # Every 7th point: a stride in step with the Halton bases 2, 3 and 5 would hold out a whole corner of the range. The
+    # corners themselves always stay in the fit: held out, they would be extrapolated to.
+    held_out = (np.arange(len(q)) % 7 == 3) & (np.arange(len(q)) < len(unit))
+    best: tuple[float, int] | None = None
+    for degree in range(2, MAX_DEGREE[len(crossed)] + 1):
+        poly, _ = fit_length(q[~held_out], length[~held_out], arms[~held_out], joints, degree)
+        error = _errors(poly, q[held_out], length[held_out], arms[held_out])["moment_arm_rms_mm"]
+        if best is None or error < 0.97 * best[0]:
+            best = (error, degree)
+        if error < _ENOUGH_MM:
+            break
+    assert best is not None
+    poly, _ = fit_length(q, length, arms, joints, best[1])
+    fit = {"degree": float(best[1]), "held_out_moment_arm_rms_mm": best[0], **_errors(poly, q, length, arms)}
+    return Muscle(
+        name=name,
+        max_isometric_force_n=float(muscle.getMaxIsometricForce()),
+        optimal_fiber_length_m=float(muscle.getOptimalFiberLength()),
+        tendon_slack_length_m=float(muscle.getTendonSlackLength()),
+        pennation_at_optimal_rad=float(muscle.getPennationAngleAtOptimalFiberLength()),
+        max_contraction_velocity=float(muscle.getMaxContractionVelocity()),
+        length=poly,
+        fit=fit,
+    )
+
+
+def import_leg(
+    path: Path,
+    *,
+    name: str,
+    side: str,
+    muscles: Sequence[str] | None,
+    plan: Sequence[JointPlan] = LEG_PLAN,
+    progress: Any = None,
+) -> Model:
+    """Make a planar model of one leg. `muscles` are names without the side suffix; None takes all of that side.
+
+    Raises FileError, ModelError or MissingExtraError.
+    """
+    leg = OpenSimLeg(path, side, plan, ("pelvis_tilt", ("pelvis_tx", "pelvis_ty")))
+    suffix = f"_{side}"
+    available = {m.getName(): m for m in leg.model.getMuscles()}
+    of_side = [n.removesuffix(suffix) for n in available if n.endswith(suffix)]
+    wanted = list(muscles) if muscles else of_side
+    missing = [n for n in wanted if n not in of_side]
+    if missing:
+        raise ModelError(f"{path}: has no muscle '{missing[0]}{suffix}': it has {', '.join(of_side)}")
+    centers = [leg.joint_center(i) for i in range(len(plan))]
+    segments = tuple(leg.segment(i, s) for i, s in enumerate(("thigh", "shank", "foot")))
+    built = []
+    for muscle_name in wanted:
+        built.append(import_muscle(leg, available[muscle_name + suffix], muscle_name))
+        if progress is not None:
+            progress(muscle_name)
+    at_zero = [c.evaluate(np.zeros(()))[0] for c in centers]
+    offset = at_zero[0]
+    gravity = leg.model.getGravity()
+    leg_length = float(sum(np.hypot(*c) for c in at_zero[1:]))
+    return Model(
+        name=name,
+        mass_kg=float(leg.model.getTotalMass(leg.state)),
+        leg_length_m=leg_length,
+        gravity_mps2=float(-gravity.get(1)),
+        base=Base("pelvis_tilt", ("pelvis_tx", "pelvis_ty"), (float(offset[0]), float(offset[1]))),
+        joints=tuple(
+            Joint(p.name, p.coordinate, s, (float(p.range_rad[0]), float(p.range_rad[1])), c)
+            for p, s, c in zip(plan, leg.signs, centers, strict=True)
+        ),
+        segments=segments,
+        muscles=tuple(built),
+        source={
+            "model": str(leg.model.getName()),
+            "file": path.name,
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "side": side,
+            "software": f"OpenSim {leg.osim.GetVersion()}",
+            "credits": str(leg.model.getCredits()).strip(),
+        },
+    )
+
+
+@click.command(
+    "import-model",
+    epilog="Example:\n\n  edge-msk import-model gait10dof18musc.osim --side r --out leg9.json",
+)
+@click.argument("osim", type=click.Path(path_type=Path))
+@click.option("--side", type=click.Choice(["r", "l"]), default="r", show_default=True, help="Which leg.")
+@click.option("--muscles", help="Muscles to take, without the side suffix, separated by commas. Default: all of that side.")
+@click.option("--name", help="Name of the model. Default: the name of the output file.")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The model file to write (.json).")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+def import_model(osim: Path, side: str, muscles: str | None, name: str | None, out: Path, as_json: bool) -> None:
+    """Make a planar model file of one leg of an OpenSim model.
+
+    Masses, joint centres, muscle lengths and moment arms are asked of OpenSim itself; lengths become polynomials whose
+    degree is chosen by held-out error. The file says how large the errors are and in which range of angles it is valid.
+    """
+    wanted = [m.strip() for m in muscles.split(",") if m.strip()] if muscles else None
+    if out.suffix != ".json":
+        raise FileError(f"{out}: a model file ends in .json: name it so")
+    model = import_leg(
+        osim,
+        name=name or out.stem,
+        side=side,
+        muscles=wanted,
+        progress=lambda muscle: click.echo(f"fitted {muscle}", err=True),
+    )
+    write_text(out, model.to_json())
+    if as_json:
+        fits = {m.name: dict(m.fit) for m in model.muscles}
+        click.echo(json.dumps({"out": str(out), "model": model.name, "sha256": model.sha256, "muscles": fits}))
+        return
+    click.echo(f"{'muscle':<16}{'degree':>7}{'length RMS':>12}{'arm RMS':>10}{'arm max':>10}  (mm)", err=True)
+    for m in model.muscles:
+        click.echo(
+            f"{m.name:<16}{m.fit['degree']:>7.0f}{m.fit['length_rms_mm']:>12.3f}"
+            f"{m.fit['moment_arm_rms_mm']:>10.3f}{m.fit['moment_arm_max_mm']:>10.3f}",
+            err=True,
+        )
+    click.echo(f"wrote {out}", err=True)
