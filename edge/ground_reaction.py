@@ -41,9 +41,7 @@ class GroundReaction:
         return ExternalForce(force.sum(axis=1), np.zeros_like(origin_m), turning.sum(axis=1))
 
 
-def read_ground_reaction(
-    force_file: Path | None, loads_file: Path | None, *, side: str, name: str
-) -> GroundReaction:
+def read_ground_reaction(force_file: Path | None, loads_file: Path | None, *, side: str, name: str) -> GroundReaction:
     """Ground reaction on the foot of a side.
 
     `loads_file` is OpenSim's external loads file; it says which columns act on which body and may name the force file

@@ -160,7 +160,9 @@ def atomic_file(path: Path) -> Iterator[Path]:
         path.parent.mkdir(parents=True, exist_ok=True)
         handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     except OSError as error:
-        raise FileError(f"{path}: cannot be written ({error.strerror}): choose a folder that you may write to") from None
+        raise FileError(
+            f"{path}: cannot be written ({error.strerror}): choose a folder that you may write to"
+        ) from None
     os.close(handle)
     temporary = Path(name)
     try:

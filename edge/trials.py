@@ -72,7 +72,7 @@ class Trial:
 
     def times(self, rate_hz: float) -> FloatArray:
         """An even grid from the trial's start to its end."""
-        count = int(math.floor((self.end_s - self.start_s) * rate_hz + 1e-6)) + 1
+        count = math.floor((self.end_s - self.start_s) * rate_hz + 1e-6) + 1
         return self.start_s + np.arange(count) / rate_hz
 
     def own_times(self) -> FloatArray:
@@ -140,7 +140,7 @@ def read_trials_file(path: Path) -> list[TrialSpec]:
         raise TrialError(f"{path}: unknown key `{unknown[0]}`: a trials file holds [[trial]] entries only")
     entries = data.get("trial")
     if not isinstance(entries, list) or not entries:
-        raise TrialError(f"{path}: holds no [[trial]]: add one with at least `kinematics = \"FILE.mot\"`")
+        raise TrialError(f'{path}: holds no [[trial]]: add one with at least `kinematics = "FILE.mot"`')
     specs = []
     for i, entry in enumerate(entries):
         try:
@@ -167,22 +167,20 @@ def load_trial(spec: TrialSpec, model: Model, *, name: str) -> Trial:
     if spec.osim is not None:
         raise TrialError(
             f"{name}: `osim` cannot be used here yet: make the person's model with "
-            f"`edge-msk import-model {spec.osim.name} --out person.json` and give it with --model, or use mass_kg and leg_length_m"
+            f"`edge-msk import-model {spec.osim.name} --out person.json`, give it with --model, or set mass_kg and leg_length_m"
         )
     table = read_table(spec.kinematics)
     if len(table.time_s) < _SHORTEST_ROWS:
         raise TrialError(f"{spec.kinematics}: holds {len(table.time_s)} rows: a trial needs at least {_SHORTEST_ROWS}")
-    person = scale_uniformly(
-        model, mass_kg=spec.mass_kg, leg_length_m=spec.leg_length_m, height_m=spec.height_m
-    )
-    q = np.stack(
-        [_angle(table, j.coordinate.format(side=spec.side), j.name) * j.sign for j in person.joints], axis=1
-    )
+    person = scale_uniformly(model, mass_kg=spec.mass_kg, leg_length_m=spec.leg_length_m, height_m=spec.height_m)
+    q = np.stack([_angle(table, j.coordinate.format(side=spec.side), j.name) * j.sign for j in person.joints], axis=1)
     if spec.base == "fixed":
         base = np.zeros((len(q), 3))
     else:
         x, y = person.base.position
-        base = np.stack([_angle(table, person.base.tilt, "tilt"), _base_column(table, x), _base_column(table, y)], axis=1)
+        base = np.stack(
+            [_angle(table, person.base.tilt, "tilt"), _base_column(table, x), _base_column(table, y)], axis=1
+        )
     start, end = _range(spec, table, name)
     trial = Trial(name, spec.subject, spec.side, person, table.time_s, q, base, None, start, end)
     rate = (len(table.time_s) - 1) / (table.time_s[-1] - table.time_s[0])
@@ -194,7 +192,7 @@ def load_trial(spec: TrialSpec, model: Model, *, name: str) -> Trial:
     if spec.ground_reaction is None and spec.external_loads is None:
         return trial
     if spec.base == "fixed":
-        raise TrialError(f"{name}: base = \"fixed\" has no place in the world for a ground reaction: remove one of them")
+        raise TrialError(f'{name}: base = "fixed" has no place in the world for a ground reaction: remove one of them')
     reaction = read_ground_reaction(spec.ground_reaction, spec.external_loads, side=spec.side, name=name)
     if reaction.time_s[0] > start + 1e-6 or reaction.time_s[-1] < end - 1e-6:
         raise TrialError(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -63,7 +63,9 @@ class OpenSimLeg:
             self.state = self.model.initSystem()
         except RuntimeError as error:
             reason = str(error).strip().splitlines()[0]
-            raise FileError(f"{path}: OpenSim cannot load this model ({reason}): open it in OpenSim to see why") from None
+            raise FileError(
+                f"{path}: OpenSim cannot load this model ({reason}): open it in OpenSim to see why"
+            ) from None
         self.osim = opensim
         self.path = path
         self.side = side
@@ -107,7 +109,7 @@ class OpenSimLeg:
             )
         return 1.0 if turn > 0 else -1.0
 
-    def set_angles(self, q: Sequence[float]) -> None:
+    def set_angles(self, q: Iterable[float]) -> None:
         for coordinate, sign, value in zip(self.coordinates, self.signs, q, strict=True):
             coordinate.setValue(self.state, float(sign * value), False)
         self.model.realizePosition(self.state)
@@ -135,7 +137,7 @@ class OpenSimLeg:
 
     def segment(self, index: int, name: str) -> Segment:
         """The body that a joint moves, with everything that hangs on it and is not a later joint's, at zero angles."""
-        self.set_angles(np.zeros(len(self.plan)).tolist())
+        self.set_angles(np.zeros(len(self.plan)))
         frame = self.bodies[index]
         mass, moment, parts = 0.0, np.zeros(2), []
         for body in self._carried(index):
@@ -146,7 +148,9 @@ class OpenSimLeg:
             moment += m * xy
             parts.append((m, xy, self._sagittal_inertia(body)))
         if mass <= 0.0:
-            raise ModelError(f"{self.path}: the bodies moved by '{self.plan[index].name}' have no mass: give them theirs")
+            raise ModelError(
+                f"{self.path}: the bodies moved by '{self.plan[index].name}' have no mass: give them theirs"
+            )
         com = moment / mass
         inertia = sum(i + m * float(((xy - com) ** 2).sum()) for m, xy, i in parts)
         return Segment(name, mass, (float(com[0]), float(com[1])), float(inertia))
@@ -186,7 +190,7 @@ class OpenSimLeg:
         lengths = np.empty(len(q))
         arms = np.empty_like(q)
         for i, row in enumerate(q):
-            self.set_angles(row.tolist())
+            self.set_angles(row)
             lengths[i] = muscle.getLength(self.state)
             for j, (coordinate, sign) in enumerate(zip(self.coordinates, self.signs, strict=True)):
                 arms[i, j] = sign * muscle.computeMomentArm(self.state, coordinate)
@@ -349,7 +353,9 @@ def import_leg(
 )
 @click.argument("osim", type=click.Path(path_type=Path))
 @click.option("--side", type=click.Choice(["r", "l"]), default="r", show_default=True, help="Which leg.")
-@click.option("--muscles", help="Muscles to take, without the side suffix, separated by commas. Default: all of that side.")
+@click.option(
+    "--muscles", help="Muscles to take, without the side suffix, separated by commas. Default: all of that side."
+)
 @click.option("--name", help="Name of the model. Default: the name of the output file.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The model file to write (.json).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")

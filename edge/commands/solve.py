@@ -26,8 +26,12 @@ from edge.trials import Trial, load_trials
     show_default=True,
     help="id-so: inverse dynamics with the recorded ground reaction, then static optimisation.",
 )
-@click.option("--compat", is_flag=True, help="Copy OpenSim's choices (Millard curves, no passive force) for comparison.")
-@click.option("--rate", "rate_hz", type=click.FloatRange(1.0, 10000.0), help="Output rate in Hz. Default: the recording's.")
+@click.option(
+    "--compat", is_flag=True, help="Copy OpenSim's choices (Millard curves, no passive force) for comparison."
+)
+@click.option(
+    "--rate", "rate_hz", type=click.FloatRange(1.0, 10000.0), help="Output rate in Hz. Default: the recording's."
+)
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The .sto file to write.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def solve(
@@ -56,27 +60,27 @@ def solve(
     n_joints, n_muscles = len(model.joints), len(model.muscles)
     torque = np.concatenate([data[:, :n_joints] for _, _, data in solved])
     reserve = np.concatenate([data[:, n_joints + 2 * n_muscles :] for _, _, data in solved])
-    summary = {
-        "frames": len(torque),
-        "out": str(out) if len(outs) == 1 else [str(p) for p in outs],
-        "torque_rms_nm": dict(zip(model.row_names, np.sqrt((torque**2).mean(axis=0)).tolist(), strict=True)),
-        "reserve_max_nm": dict(zip(model.row_names, np.abs(reserve).max(axis=0).tolist(), strict=True)),
-        "mode": mode.value,
-    }
+    torque_rms = dict(zip(model.row_names, np.sqrt((torque**2).mean(axis=0)).tolist(), strict=True))
+    reserve_max = dict(zip(model.row_names, np.abs(reserve).max(axis=0).tolist(), strict=True))
     if as_json:
+        summary = {
+            "frames": len(torque),
+            "out": str(out) if len(outs) == 1 else [str(p) for p in outs],
+            "torque_rms_nm": torque_rms,
+            "reserve_max_nm": reserve_max,
+            "mode": mode.value,
+        }
         click.echo(json.dumps(summary))
         return
-    click.echo(f"{summary['frames']} frames -> {', '.join(str(p) for p in outs)}")
+    click.echo(f"{len(torque)} frames -> {', '.join(str(p) for p in outs)}")
     for row in model.row_names:
         click.echo(
-            f"  {row:<8} torque RMS {summary['torque_rms_nm'][row]:8.2f} Nm   "  # type: ignore[index]
-            f"largest reserve {summary['reserve_max_nm'][row]:8.3f} Nm"  # type: ignore[index]
+            f"  {row:<8} torque RMS {torque_rms[row]:8.2f} Nm   "
+            f"largest reserve {reserve_max[row]:8.3f} Nm"
         )
 
 
-def _solve_trial(
-    trial: Trial, mode: MuscleMode, rate_hz: float | None
-) -> tuple[np.ndarray, list[str], np.ndarray]:
+def _solve_trial(trial: Trial, mode: MuscleMode, rate_hz: float | None) -> tuple[np.ndarray, list[str], np.ndarray]:
     model = trial.model
     times = trial.own_times() if rate_hz is None else trial.times(rate_hz)
     motion = trial.kinematics(times)

@@ -8,7 +8,9 @@ from edge.msk.geometry import LengthPolynomial
 from edge.msk.model import Model
 from edge.msk.spline import Spline
 
-LEG_LENGTH_PER_HEIGHT = 0.491  # hip to ankle over stature: 0.530 - 0.039, Winter 2009 (after Drillis & Contini 1966), figure 4.1
+LEG_LENGTH_PER_HEIGHT = (
+    0.491  # hip to ankle over stature: 0.530 - 0.039, Winter 2009 (after Drillis & Contini 1966), figure 4.1
+)
 
 
 def scale_uniformly(
@@ -37,9 +39,7 @@ def scale_uniformly(
             model.base,
             joint_offset_m=(model.base.joint_offset_m[0] * length, model.base.joint_offset_m[1] * length),
         ),
-        joints=tuple(
-            replace(j, center=Spline(j.center.knots, j.center.values * length)) for j in model.joints
-        ),
+        joints=tuple(replace(j, center=Spline(j.center.knots, j.center.values * length)) for j in model.joints),
         segments=tuple(
             replace(
                 s,

@@ -1,0 +1,194 @@
+"""The subject bundle `.msk`: a zip of manifest, model and network, verified when it is read and written atomically."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from edge.errors import BundleError
+from edge.msk.hill import MuscleMode
+from edge.msk.model import Model, model_from_dict
+from edge.storage import atomic_file
+
+SCHEMA = "edge-msk/bundle"
+SCHEMA_VERSION = 1
+
+_MANIFEST = "manifest.json"
+_MODEL = "model.json"
+_NETWORK = "network.onnx"
+_PARTS = (_MANIFEST, _MODEL, _NETWORK)
+_LARGEST_PART = 256 * 2**20  # a manifest that announces more is no bundle but an attack on the memory
+_EPOCH = (1980, 1, 1, 0, 0, 0)  # the same content gives the same file
+
+_BUNDLES = Path(__file__).resolve().parent / "data"
+
+
+class DifferentiatorSettings(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+    method: str
+    age_s: float = Field(ge=0)
+
+
+class NetworkSettings(BaseModel):
+    """What the runtime must know of the network to feed it and to understand its answer."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    head: Literal["residual", "torque", "activation"]
+    architecture: str
+    window: int = Field(ge=2, le=1000)
+    look_ahead: int = Field(ge=0)
+    features: int = Field(ge=1)
+    outputs: int = Field(ge=1)
+
+
+class Manifest(BaseModel):
+    """manifest.json. Every hash is SHA-256 in hex."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    schema_: Literal["edge-msk/bundle"] = Field(default="edge-msk/bundle", alias="schema")
+    version: Literal[1] = 1
+    program: str
+    subject: str
+    model_sha256: str
+    network_sha256: str
+    rate_hz: float = Field(gt=0)
+    inputs: Literal["causal", "zero-phase"]
+    muscle_mode: MuscleMode
+    differentiator: DifferentiatorSettings
+    network: NetworkSettings
+    training: dict[str, Any]
+    validation: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A subject bundle in memory."""
+
+    path: Path
+    manifest: Manifest
+    model: Model
+    network: bytes
+
+    @property
+    def age_s(self) -> float:
+        """How old the moment of an estimate is by design: the differentiator's delay and the look-ahead."""
+        return self.manifest.differentiator.age_s + self.manifest.network.look_ahead / self.manifest.rate_hz
+
+    @classmethod
+    def read(cls, name_or_path: str | Path) -> Bundle:
+        """Read and verify a bundle file, or the packaged one called `demo`. Raises BundleError naming file and field."""
+        path = _BUNDLES / f"{name_or_path}.msk" if str(name_or_path) in packaged_bundles() else Path(name_or_path)
+        try:
+            content = path.read_bytes()
+        except OSError as error:
+            raise BundleError(
+                f"{path}: cannot be read ({error.strerror}): give a .msk file, or one of: {', '.join(packaged_bundles())}"
+            ) from None
+        return cls.from_bytes(content, path)
+
+    @classmethod
+    def from_bytes(cls, content: bytes, path: Path) -> Bundle:
+        """The bundle of a file's content; `path` names it in messages."""
+        parts = _unzip(content, path)
+        manifest = _manifest(parts[_MANIFEST], path)
+        for part, field, announced in (
+            (_MODEL, "model_sha256", manifest.model_sha256),
+            (_NETWORK, "network_sha256", manifest.network_sha256),
+        ):
+            found = hashlib.sha256(parts[part]).hexdigest()
+            if found != announced:
+                raise BundleError(
+                    f"{path}: {part} was altered: `{field}` in the manifest is {announced[:12]}..., the file's hash "
+                    f"{found[:12]}...: copy the bundle again or make it anew"
+                )
+        model = model_from_dict(json.loads(parts[_MODEL]), f"{path}: {_MODEL}")
+        bundle = cls(path, manifest, model, parts[_NETWORK])
+        bundle._check_fit()
+        return bundle
+
+    def _check_fit(self) -> None:
+        network = self.manifest.network
+        wanted = len(self.model.muscles) if network.head == "activation" else len(self.model.row_names)
+        features = 3 * len(self.model.joints) + 4
+        for field, have, need in (("outputs", network.outputs, wanted), ("features", network.features, features)):
+            if have != need:
+                raise BundleError(
+                    f"{self.path}: `network.{field}` is {have}, the model '{self.model.name}' needs {need}: make the bundle anew"
+                )
+        if network.look_ahead >= network.window:
+            raise BundleError(
+                f"{self.path}: `network.look_ahead` is {network.look_ahead}, beyond the window of {network.window}: "
+                "make the bundle anew"
+            )
+
+    def to_bytes(self) -> bytes:
+        buffer = io.BytesIO()
+        manifest = self.manifest.model_dump_json(by_alias=True, indent=1).encode()
+        parts = {_MANIFEST: manifest, _MODEL: self.model.to_json().encode(), _NETWORK: self.network}
+        with zipfile.ZipFile(buffer, "w") as archive:
+            for name, content in parts.items():
+                info = zipfile.ZipInfo(name, date_time=_EPOCH)
+                info.compress_type = zipfile.ZIP_DEFLATED
+                info.external_attr = 0o644 << 16
+                archive.writestr(info, content)
+        return buffer.getvalue()
+
+    def write(self) -> None:
+        """Write the bundle to its path, whole or not at all. Raises FileError."""
+        with atomic_file(self.path) as temporary:
+            temporary.write_bytes(self.to_bytes())
+
+
+def content_hashes(model: Model, network: bytes) -> tuple[str, str]:
+    """The hashes that a manifest must carry for this model and network."""
+    return hashlib.sha256(model.to_json().encode()).hexdigest(), hashlib.sha256(network).hexdigest()
+
+
+def packaged_bundles() -> list[str]:
+    """Names of the bundles that come with the program."""
+    return sorted(p.stem for p in _BUNDLES.glob("*.msk"))
+
+
+def _unzip(content: bytes, path: Path) -> dict[str, bytes]:
+    try:
+        with zipfile.ZipFile(io.BytesIO(content)) as archive:
+            infos = {info.filename: info for info in archive.infolist()}
+            missing = [p for p in _PARTS if p not in infos]
+            if missing:
+                raise BundleError(f"{path}: holds no {missing[0]}: it is no edge-msk bundle, or only a part of one")
+            large = [p for p in _PARTS if infos[p].file_size > _LARGEST_PART]
+            if large:
+                raise BundleError(
+                    f"{path}: {large[0]} is larger than {_LARGEST_PART >> 20} MiB: it is no edge-msk bundle"
+                )
+            return {p: archive.read(p) for p in _PARTS}
+    except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
+        raise BundleError(f"{path}: is truncated or no bundle ({error}): copy it again or make it anew") from None
+
+
+def _manifest(content: bytes, path: Path) -> Manifest:
+    try:
+        data = json.loads(content)
+    except ValueError:
+        raise BundleError(f"{path}: {_MANIFEST} is not valid JSON: copy the bundle again or make it anew") from None
+    if isinstance(data, dict) and data.get("schema") == SCHEMA and data.get("version") != SCHEMA_VERSION:
+        raise BundleError(
+            f"{path}: `version` is {data.get('version')!r}, this program reads bundles of version {SCHEMA_VERSION}: "
+            "make the bundle anew with this program"
+        )
+    try:
+        return Manifest.model_validate(data)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(p) for p in first["loc"])
+        raise BundleError(f"{path}: `{key}` in {_MANIFEST}: {first['msg']}: make the bundle anew") from None

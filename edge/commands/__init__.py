@@ -1,0 +1,1 @@
+"""The subcommands that the device has: one file each, loaded when called."""

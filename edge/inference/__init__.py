@@ -1,0 +1,1 @@
+"""Inference engines: a window of features in, the network's answer out."""

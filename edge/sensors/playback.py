@@ -1,0 +1,46 @@
+"""A recorded trial as the frames that the sensors on the person would have sent."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from edge.msk.model import load_model
+from edge.sensors.frame import Frame, Kind
+from edge.signals.intake import pelvis_channels
+from edge.trials import Trial, TrialSpec, load_trial
+
+
+def playback(path: Path, *, side: str = "r", model: str = "leg9", rate_hz: float | None = None) -> list[Frame]:
+    """Frames of a kinematics file, in order of time, `time_us` and each kind's sequence from 0.
+
+    rate_hz: the rate at which the sensors sample; default the recording's own. Raises FileError, TrialError, ModelError.
+    """
+    spec = TrialSpec.model_validate({"kinematics": path, "side": side})
+    return frames(load_trial(spec, load_model(model), name=path.name), rate_hz=rate_hz)
+
+
+def frames(trial: Trial, *, rate_hz: float | None = None) -> list[Frame]:
+    """The trial's frames: joint angles as recorded, and an ideal pelvis IMU at the hip.
+
+    No accelerometer was worn in a motion laboratory: its reading is computed from the pelvis's recorded path, which
+    has to be filtered (6 Hz, zero phase) to be differentiated twice.
+    """
+    times = (
+        trial.time_s
+        if rate_hz is None
+        else trial.time_s[0] + np.arange(int((trial.time_s[-1] - trial.time_s[0]) * rate_hz + 1e-6) + 1) / rate_hz
+    )
+    q = np.stack([np.interp(times, trial.time_s, column) for column in trial.q.T], axis=1)
+    tilt = np.interp(times, trial.time_s, trial.base[:, 0])
+    motion = trial.kinematics(times)
+    result = []
+    for i, t in enumerate(times):
+        time_us = round((t - times[0]) * 1e6)
+        pelvis = pelvis_channels(
+            float(tilt[i]), float(motion.tilt_rate[i]), motion.base_acceleration[i], trial.model.gravity_mps2
+        )
+        result.append(Frame(Kind.ANGLES, 0, i, time_us, tuple(q[i].tolist())))
+        result.append(Frame(Kind.IMU, 0, i, time_us, pelvis))
+    return result

@@ -1,0 +1,115 @@
+from __future__ import annotations
+
+import io
+
+import numpy as np
+import pytest
+from loop_fakes import FakeEstimate
+from rich.console import Console
+
+from edge.control.state import State
+from edge.loop import Snapshot
+from edge.outputs.base import Command
+from edge.view import View, bar
+
+
+def console(*, width: int = 80, height: int = 24, terminal: bool = True, encoding: str = "utf-8") -> Console:
+    file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
+    return Console(file=file, width=width, height=height, force_terminal=terminal, color_system=None)
+
+
+def snapshot(n_muscles: int = 9, *, faults: tuple[str, ...] = (), level: float = 0.5) -> Snapshot:
+    estimate = FakeEstimate(
+        7,
+        1.0,
+        q=np.radians([10.0, -20.0, 5.0]),
+        torque_nm=np.array([55.5, -12.25, 0.0]),
+        activation=np.linspace(0.0, level, n_muscles),
+        force_n=np.linspace(0.0, 1500.0, n_muscles),
+    )
+    return Snapshot(estimate, Command(0, 1, State.ACTIVE, (1.0, 2.0, 3.0)), 31.25, faults, 12.5, 1234)
+
+
+def view(latest: Snapshot | None, target: Console, n_muscles: int = 9) -> View:
+    return View(
+        lambda: latest,
+        muscle_names=[f"muscle_{index}" for index in range(n_muscles)],
+        joint_names=("hip", "knee", "ankle"),
+        joint_rows=(0, 1, 2),
+        title="demo",
+        console=target,
+    )
+
+
+def drawn(latest: Snapshot | None, target: Console, n_muscles: int = 9) -> list[str]:
+    with target.capture() as capture:
+        target.print(view(latest, target, n_muscles).render())
+    return capture.get().splitlines()
+
+
+@pytest.mark.parametrize("n_muscles", [1, 9, 30, 200])
+def test_it_fits_80_by_24(n_muscles: int) -> None:
+    lines = drawn(snapshot(n_muscles, faults=("stale_sensor", "sequence_gap")), console(), n_muscles)
+    assert len(lines) <= 23  # and the cursor's line
+    assert max(map(len, lines)) <= 80
+
+
+def test_it_shows_state_age_muscles_and_joints() -> None:
+    text = "\n".join(drawn(snapshot(faults=("deadline",)), console()))
+    for part in (
+        "ACTIVE",
+        "12.5 s",
+        "31.2 ms",
+        "deadline",
+        "muscle_8",
+        "50 %",
+        "1500 N",
+        "10.0 deg",
+        "55.5 Nm",
+        "3.00 Nm",
+    ):
+        assert part in text
+
+
+def test_too_many_muscles_show_the_most_active() -> None:
+    text = "\n".join(drawn(snapshot(30), console(), 30))
+    assert "most active of 30" in text
+    assert "muscle_29" in text
+    assert "muscle_0 " not in text
+
+
+def test_numbers_that_are_not_finite_do_not_break_it() -> None:
+    latest = snapshot(level=np.nan)
+    assert "nan" in "\n".join(drawn(latest, console()))
+
+
+def test_nothing_yet() -> None:
+    assert "waiting" in "\n".join(drawn(None, console()))
+
+
+def test_without_a_terminal_nothing_is_drawn() -> None:
+    target = console(terminal=False)
+    with target.capture() as capture, view(snapshot(), target).show():
+        pass
+    assert capture.get() == ""
+
+
+def test_on_a_terminal_it_draws() -> None:
+    target = console()
+    with target.capture() as capture, view(snapshot(), target).show():
+        pass
+    assert "muscle_8" in capture.get()
+
+
+def test_bars() -> None:
+    assert bar(0.5, 4, blocks=True) == "██  "
+    assert bar(0.6, 4, blocks=True) == "██▍ "
+    assert bar(2.0, 4, blocks=True) == "████"
+    assert bar(-1.0, 4, blocks=True) == "    "
+    assert bar(float("nan"), 4, blocks=True) == "    "
+    assert bar(0.5, 4, blocks=False) == "##.."
+
+
+def test_a_terminal_without_unicode_gets_plain_bars() -> None:
+    latest = snapshot(level=1.0)
+    assert "####" in "\n".join(drawn(latest, console(encoding="ascii")))

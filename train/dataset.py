@@ -1,0 +1,184 @@
+"""Trials as training material: network inputs from the device's own code, physics targets from zero-phase inverse dynamics.
+
+There are no labels: what the network is asked for is that the equation of motion holds at the recorded movement.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.errors import TrialError
+from edge.msk.dynamics import Kinematics, inverse_dynamics
+from edge.msk.hill import HillMuscles, MuscleMode
+from edge.sensors import playback
+from edge.signals.intake import Intake, KinematicState, features, stack, unstack
+from edge.trials import Trial
+
+FloatArray = npt.NDArray[np.float64]
+IntArray = npt.NDArray[np.intp]
+
+
+@dataclass(frozen=True)
+class InputSettings:
+    """How kinematics come about: what the device does, or (`causal` false) the zero-phase filter of a laboratory."""
+
+    rate_hz: float
+    causal: bool
+    method: str
+    age_s: float
+
+
+@dataclass(frozen=True)
+class Stretch:
+    """One uninterrupted stretch of a trial. Arrays over its frames."""
+
+    trial: Trial
+    time_s: FloatArray  # the trial's time
+    motion: Kinematics  # as the network gets it
+    feature: FloatArray  # (frames, features)
+    inside: npt.NDArray[np.bool_]  # within the trial's start_s and end_s
+    torque: FloatArray  # (frames, rows) zero-phase inverse dynamics with ground reaction, Nm
+    contact_free: FloatArray  # (frames, rows) contact-free inverse dynamics of `motion`, Nm
+    torque_per_activation: FloatArray  # (frames, rows, muscles) B = R^T diag(optimal force)
+    passive_torque: FloatArray  # (frames, rows)
+
+
+@dataclass(frozen=True)
+class Windows:
+    """Windows of sequences: what the network sees, and the frame that its answer describes."""
+
+    feature: FloatArray  # (windows, window, features)
+    sequence: IntArray  # (windows,) index of the sequence
+    frame: IntArray  # (windows,) index of the described frame in its sequence
+    time_s: FloatArray  # (windows,) of the described frame
+
+    def __len__(self) -> int:
+        return len(self.frame)
+
+    def take(self, which: npt.NDArray[np.bool_] | IntArray) -> Windows:
+        return Windows(self.feature[which], self.sequence[which], self.frame[which], self.time_s[which])
+
+
+def kinematic_states(trial: Trial, settings: InputSettings) -> list[KinematicState]:
+    """The trial's kinematics as the pipeline makes them, `t_s` in the trial's own time."""
+    if not settings.causal:
+        first, last = trial.time_s[0], trial.time_s[-1]
+        count = int((last - first) * settings.rate_hz + 1e-6) + 1
+        times = first + np.arange(count) / settings.rate_hz
+        return unstack(times - first, trial.kinematics(times))
+    intake = Intake(
+        trial.model.joint_names,
+        gravity_mps2=trial.model.gravity_mps2,
+        rate_hz=settings.rate_hz,
+        method=settings.method,
+        age_s=settings.age_s,
+    )
+    states: list[KinematicState] = []
+    for frame in playback.frames(trial):
+        states.extend(intake.push(frame))
+    return states
+
+
+def make_sequences(trial: Trial, settings: InputSettings, mode: MuscleMode) -> list[Stretch]:
+    """The trial's stretches with inputs and targets. Raises TrialError when it has no ground reaction or no usable frame."""
+    states = kinematic_states(trial, settings)
+    starts = [i for i, s in enumerate(states) if s.restarted or i == 0]
+    muscles = HillMuscles.of(trial.model, mode)
+    sequences = []
+    for first, end in zip(starts, [*starts[1:], len(states)], strict=True):
+        motion = stack(states[first:end])
+        time = trial.time_s[0] + np.array([s.t_s for s in states[first:end]])
+        recorded = (time >= trial.time_s[0]) & (time <= trial.time_s[-1])
+        if trial.ground_reaction is not None:
+            recorded &= (time >= trial.ground_reaction.time_s[0]) & (time <= trial.ground_reaction.time_s[-1])
+        state = muscles.evaluate(motion.q, motion.qd)
+        sequences.append(
+            Stretch(
+                trial=trial,
+                time_s=time,
+                motion=motion,
+                feature=features(motion),
+                inside=trial.within(time) & recorded,
+                torque=trial.torque(time),
+                contact_free=inverse_dynamics(trial.model, motion),
+                torque_per_activation=np.swapaxes(state.moment_arm_m * state.optimal_force_n[..., None], 1, 2),
+                passive_torque=np.einsum("fm,fmr->fr", state.passive_force_n, state.moment_arm_m),
+            )
+        )
+    if not sequences or not any(s.inside.any() for s in sequences):
+        raise TrialError(f"{trial.name}: gives no usable frame between {trial.start_s:g} and {trial.end_s:g} s: widen the range")
+    return sequences
+
+
+def make_windows(sequences: Sequence[Stretch], *, window: int, look_ahead: int, history: bool) -> Windows:
+    """All windows whose described frame lies inside its trial's range.
+
+    `history`: whether a window may reach back before the range, as on a device that has been running (tests); in training
+    every frame of a window lies inside.
+    """
+    parts, sequence_index, frame_index, times = [], [], [], []
+    for s, seq in enumerate(sequences):
+        for last in range(window - 1, len(seq.time_s)):
+            described = last - look_ahead
+            if not seq.inside[described]:
+                continue
+            if not history and not seq.inside[last - window + 1 : last + 1].all():
+                continue
+            parts.append(seq.feature[last - window + 1 : last + 1])
+            sequence_index.append(s)
+            frame_index.append(described)
+            times.append(seq.time_s[described])
+    if not parts:
+        raise TrialError(
+            f"the trials are too short for a window of {window} frames: lengthen their ranges or use a smaller --window"
+        )
+    return Windows(np.array(parts), np.array(sequence_index), np.array(frame_index), np.array(times))
+
+
+def split_by_time(
+    windows: Windows, sequences: Sequence[Stretch], *, fraction: float, window: int
+) -> tuple[Windows, Windows]:
+    """Training and validation windows: the last `fraction` of each sequence validates.
+
+    No frame is in windows of both sides: a gap of one window lies between them.
+    """
+    train = np.zeros(len(windows), dtype=bool)
+    validate = np.zeros(len(windows), dtype=bool)
+    for s in range(len(sequences)):
+        own = np.flatnonzero(windows.sequence == s)
+        if len(own) == 0:
+            continue
+        count = max(int(round(fraction * len(own))), 1)
+        gap = min(window - 1, max((len(own) - count) // 2, 0))
+        validate[own[len(own) - count :]] = True
+        train[own[: len(own) - count - gap]] = True
+    if not train.any():
+        raise TrialError("nothing is left to train on beside the validation windows: give longer trials")
+    return windows.take(train), windows.take(validate)
+
+
+def gather(sequences: Sequence[Stretch], windows: Windows, attribute: str) -> FloatArray:
+    """An array of the sequences at the described frames, (windows, ...)."""
+    return np.array(
+        [getattr(sequences[s], attribute)[f] for s, f in zip(windows.sequence, windows.frame, strict=True)]
+    )
+
+
+def scales(sequences: Sequence[Stretch], windows: Windows) -> FloatArray:
+    """Mass x gravity x leg length of each window's person, (windows, 1) in Nm."""
+    per_sequence = np.array([s.trial.model.torque_scale_nm for s in sequences])
+    return np.asarray(per_sequence[windows.sequence][:, None])
+
+
+def described_motion(sequences: Sequence[Stretch], windows: Windows) -> Kinematics:
+    """Kinematics of the described frames, as the device knows them."""
+    names = ("q", "qd", "qdd", "tilt", "tilt_rate", "tilt_acceleration", "base_acceleration")
+    columns = {
+        n: np.array([getattr(sequences[s].motion, n)[f] for s, f in zip(windows.sequence, windows.frame, strict=True)])
+        for n in names
+    }
+    return Kinematics(**columns)
