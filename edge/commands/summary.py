@@ -7,26 +7,24 @@ from collections.abc import Mapping
 from typing import Any
 
 import click
-from rich.console import Console
-from rich.table import Table
 
 
 def print_summary(summary: Mapping[str, Any], *, as_json: bool) -> None:
-    """Print to stdout: one JSON object, or a table."""
+    """Print to stdout: one JSON object, or a line for each figure."""
     if as_json:
         click.echo(json.dumps(summary))
         return
-    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    width = max(map(len, summary)) + 2
     for key, value in summary.items():
-        table.add_row(key.replace("_", " "), _text(key, value))
-    Console(highlight=False, soft_wrap=True).print(table)
+        # Plain lines, as long as they need to be: a path that is cut to the width of the terminal is of no use.
+        click.echo(f"{key.replace('_', ' '):<{width}}{_text(key, value)}")
 
 
 def _text(key: str, value: object) -> str:
     if isinstance(value, Mapping):
         unit = "ms" if key.endswith("_ms") else "us" if key.endswith("_us") else ""
-        parts = (f"{name} {'-' if number is None else format(number, '.1f')}" for name, number in value.items())
-        return f"{'   '.join(parts)}   {unit}"
+        parts = (f"{name} {'-' if number is None else f'{number:.1f} {unit}'}" for name, number in value.items())
+        return "   ".join(parts)
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     if isinstance(value, bool):

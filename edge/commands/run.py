@@ -1,0 +1,205 @@
+"""`edge-msk run`: estimate live from a sensor, command an output, record a log.
+
+edge-msk run --bundle demo --sensor replay:walk.mot?speed=1 --output null: --duration 10
+edge-msk run --bundle subject.msk --sensor "serial:///dev/ttyUSB0?baud=921600" --output "serial:///dev/ttyUSB1"
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from edge.errors import ConfigError, EdgeMskError, LogError
+
+if TYPE_CHECKING:
+    from edge.bundle import Bundle
+    from edge.config import Config
+    from edge.record import Recorder
+
+SWITCH_INTERVAL_S = 0.0005
+"""How soon the view's thread hands the interpreter back to the loop; Python's own 5 ms would be half a sample."""
+
+
+@click.command(
+    epilog="Example:\n\n  edge-msk run --bundle subject.msk --sensor 'serial:///dev/ttyUSB0?baud=921600' "
+    "--output 'serial:///dev/ttyUSB1?baud=921600' --config session.toml --arm"
+)
+@click.option("--bundle", "bundle_name", required=True, metavar="FILE|demo", help="Subject bundle (.msk), or demo.")
+@click.option(
+    "--sensor", "sensor_url", required=True, metavar="URL", help="serial://PATH?baud=, replay:FILE?speed=1 ..."
+)
+@click.option(
+    "--output", "output_url", default="null:", show_default=True, metavar="URL", help="serial://PATH?baud=, null: ..."
+)
+@click.option(
+    "--config", "config_file", type=click.Path(path_type=Path), help="Limits, assistance and the rest (.toml)."
+)
+@click.option(
+    "--duration", "duration_s", type=click.FloatRange(0.0, min_open=True), metavar="S", help="Stop after S seconds."
+)
+@click.option(
+    "--log",
+    "log_target",
+    type=click.Path(path_type=Path),
+    metavar="DIR|FILE",
+    help="Folder of the session log, or its file (.mcap).  [default: logs]",
+)
+@click.option("--no-log", is_flag=True, help="Record nothing. Not with --arm.")
+@click.option("--arm", is_flag=True, help="Allow torque. Without it every command is zero.")
+@click.option("--view/--no-view", default=None, help="Live view on stderr.  [default: if it is a terminal]")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+def run(
+    bundle_name: str,
+    sensor_url: str,
+    output_url: str,
+    config_file: Path | None,
+    duration_s: float | None,
+    log_target: Path | None,
+    no_log: bool,
+    arm: bool,
+    view: bool | None,
+    as_json: bool,
+) -> None:
+    """Estimate muscle forces live, command an output, record a log.
+
+    Stops after --duration, at the end of a recording, or on Ctrl-C or SIGTERM; the last command is always zero. A lost
+    sensor or output ends the session with exit code 1.
+    """
+    if no_log and log_target is not None:
+        raise click.UsageError("--log and --no-log exclude each other")
+    from edge.bundle import Bundle
+    from edge.commands.summary import print_summary
+    from edge.config import load_config
+    from edge.control.assist import ProportionalAssist
+    from edge.control.safety import Safety
+    from edge.loop import Loop, stop_on_signals
+    from edge.outputs import open_output
+    from edge.pipeline import Pipeline
+    from edge.sensors import open_sensor
+    from edge.view import View, stderr_console
+
+    config = load_config(config_file)
+    bundle = Bundle.read(bundle_name)
+    model = bundle.model
+    rows = [model.row_names.index(name) for name in model.joint_names]
+    assist = ProportionalAssist(config.assist_gain(model.joint_names), rows)
+    limits = config.safety_limits(model.joint_names, [joint.range_rad for joint in model.joints])
+    safety = Safety(limits, assist_enabled=assist.enabled)
+    pipeline = Pipeline(bundle)
+    log_path = _log_path(config, log_target, no_log)
+    if arm and log_path is None:
+        raise ConfigError("an armed run must be recorded: leave out --no-log and `run.log = false`, or leave out --arm")
+
+    with ExitStack() as stack:
+        recorder = None
+        if log_path is not None:
+            recorder = stack.enter_context(
+                _recording(log_path, bundle, config, sensor_url=sensor_url, output_url=output_url, armed=arm)
+            )
+        with _no_log_of_nothing(recorder):
+            output = open_output(output_url)
+            stack.callback(output.close)
+            sensor = open_sensor(sensor_url)
+            stack.callback(sensor.close)
+        if arm:
+            safety.arm()
+        loop = Loop(
+            sensor=sensor,
+            pipeline=pipeline,
+            assist=assist,
+            safety=safety,
+            output=output,
+            recorder=recorder,
+            period_s=1.0 / bundle.manifest.rate_hz,
+            duration_s=duration_s if duration_s is not None else config.run.duration_s,
+            warn=_warn,
+        )
+        if view is not False:
+            live = View(
+                lambda: loop.latest,
+                muscle_names=model.muscle_names,
+                joint_names=model.joint_names,
+                joint_rows=rows,
+                title=bundle.manifest.subject,
+                console=stderr_console(),
+            )
+            stack.enter_context(live.show())
+        with stop_on_signals(loop), _short_switch_interval():
+            loop.run()
+    problem = recorder.check() if recorder is not None else None
+    if problem is not None:
+        _warn(problem)
+    print_summary({**loop.summary(), "log": None if recorder is None else str(recorder.path)}, as_json=as_json)
+    if loop.failure is not None:
+        raise loop.failure
+
+
+def _log_path(config: Config, target: Path | None, no_log: bool) -> Path | None:
+    from edge.record import new_log_path
+
+    if no_log or (target is None and not config.run.log):
+        return None
+    place = target if target is not None else config.run.log_folder
+    return place if place.suffix == ".mcap" else new_log_path(place)
+
+
+@contextmanager
+def _recording(
+    path: Path, bundle: Bundle, config: Config, *, sensor_url: str, output_url: str, armed: bool
+) -> Iterator[Recorder]:
+    """The session log, open; an armed run whose log cannot be written is refused as what it is, a wrong configuration."""
+    from edge.record import Recorder, session_header
+
+    content = bundle.to_bytes()
+    header = session_header(
+        bundle=content,
+        sensor_url=sensor_url,
+        output_url=output_url,
+        config=config.model_dump(mode="json"),
+        joint_names=bundle.model.joint_names,
+        muscle_names=bundle.model.muscle_names,
+        row_names=bundle.model.row_names,
+        extra={"armed": armed},
+    )
+    recorder = Recorder(path, header, bundle=content)
+    try:
+        recorder.open()
+    except LogError as error:
+        if armed:
+            raise ConfigError(f"an armed run must be recorded, and it cannot be: {error}") from error
+        raise
+    try:
+        yield recorder
+    finally:
+        recorder.close()
+
+
+@contextmanager
+def _no_log_of_nothing(recorder: Recorder | None) -> Iterator[None]:
+    """If a device cannot be opened, nothing was recorded: leave no file behind."""
+    try:
+        yield
+    except EdgeMskError:
+        if recorder is not None:
+            recorder.close()
+            recorder.path.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def _short_switch_interval() -> Iterator[None]:
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_INTERVAL_S)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
+
+
+def _warn(line: str) -> None:
+    click.echo(f"warning: {line}", err=True)

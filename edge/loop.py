@@ -1,0 +1,305 @@
+"""The loop around the pipeline: sensor bytes, an estimate, a wanted torque, what safety lets through, the output.
+
+Everything it needs comes from outside, the clock included, so that tests run it on a virtual clock without sleeping.
+One thread; the view reads :attr:`Loop.latest`, a single reference that is replaced and never changed.
+
+Ages are from the moment that an estimate describes (the sensor's time stamp, mapped to the host's clock) to just after
+the command was handed to the output; compute time is from the arrival of the bytes to that same moment.
+"""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from types import FrameType
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from edge.control.assist import ProportionalAssist
+from edge.control.safety import Fault, SafeCommand, Safety
+from edge.control.state import State
+from edge.errors import EdgeMskError, EngineError, OutputError, SensorError
+from edge.outputs.base import Command, Output
+from edge.sensors.base import EndOfRecording, Sensor, SensorLostError
+from edge.timing import Distribution
+
+if TYPE_CHECKING:
+    from edge.pipeline import Estimate, Pipeline
+    from edge.record import Recorder
+
+NS_PER_S = 1_000_000_000
+NS_PER_MS = 1_000_000
+IDLE_NS = 10 * NS_PER_MS
+"""Longest wait for data: a stop request is seen within this time."""
+RAMP_TICK_NS = 2 * NS_PER_MS
+"""Time between two commands while a fault ramps down and no data comes."""
+HEARTBEAT_NS = 20 * NS_PER_MS
+"""Without estimates an unchanged command is repeated this often, so that a receiver can tell silence from zero."""
+LOG_CHECK_NS = NS_PER_S
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """The newest of everything, for a view."""
+
+    estimate: Estimate
+    command: Command
+    age_ms: float
+    faults: tuple[str, ...]
+    elapsed_s: float
+    estimates: int
+
+
+class Loop:
+    """One session.
+
+    Args:
+        sensor, output: open; the caller closes them.
+        pipeline: fresh.
+        assist: what is wanted.
+        safety: what is allowed, armed or not.
+        recorder: the session log, open, or None.
+        period_s: the sample period of the model: an estimate that takes longer has missed its deadline.
+        duration_s: stop by itself after this time.
+        clock: monotonic nanoseconds.
+        warn: called with one line when something fails that does not end the session.
+    """
+
+    def __init__(
+        self,
+        *,
+        sensor: Sensor,
+        pipeline: Pipeline,
+        assist: ProportionalAssist,
+        safety: Safety,
+        output: Output,
+        period_s: float,
+        recorder: Recorder | None = None,
+        duration_s: float | None = None,
+        clock: Callable[[], int] = time.monotonic_ns,
+        warn: Callable[[str], None] = lambda line: None,
+    ) -> None:
+        self.latest: Snapshot | None = None
+        self.failure: EdgeMskError | None = None
+        """What ended the session before its time, if anything did."""
+        self.state = safety.state
+        """The state, and at the end the one in which the session was when it stopped."""
+        self.age_ms = Distribution()
+        self.compute_us = Distribution()
+        self.missed_deadlines = 0
+        self._sensor, self._pipeline, self._assist, self._safety, self._output = (
+            sensor,
+            pipeline,
+            assist,
+            safety,
+            output,
+        )
+        self._recorder, self._clock, self._warn = recorder, clock, warn
+        self._period_ns = round(period_s * NS_PER_S)
+        self._duration_ns = None if duration_s is None else round(duration_s * NS_PER_S)
+        self._age_limit_ns = round(safety.limits.sensor_age_limit_ms * NS_PER_MS)
+        self._stopping = False
+        self._started_ns = 0
+        self._usable_ns: int | None = None  # when the bytes came that gave the newest estimate
+        self._dropped = 0
+        self._faults: tuple[str, ...] = ()
+        self._last = Command(0, 0, int(safety.state), (0.0,) * safety.limits.n_joints)
+        self._log_checked_ns = 0
+        self._log_lost = False
+
+    def stop(self) -> None:
+        """Ask the loop to end at its next cycle. May be called from a signal handler or another thread."""
+        self._stopping = True
+
+    def run(self) -> None:
+        """Work until stopped, the duration is over, the source ends, or something is lost (:attr:`failure` is set).
+
+        Whatever ends it, an exception included, the last command sent is zero.
+        """
+        self._started_ns = self._log_checked_ns = self._clock()
+        try:
+            while not self._stopping and not self._over():
+                try:
+                    chunk = self._sensor.read(self._timeout_s())
+                except EndOfRecording:
+                    break
+                now_ns = self._clock()
+                if chunk:
+                    self._take(chunk, now_ns)
+                else:
+                    self._tick(now_ns)
+                self._check_log(now_ns)
+        except (SensorError, EngineError, OutputError) as error:
+            self.failure = error
+            self._fall(error)
+        finally:
+            self._end()
+
+    def summary(self) -> dict[str, Any]:
+        """Return the figures of the session, by the keys of the ``--json`` output."""
+        counters = self._pipeline.counters
+        return {
+            "samples": counters.samples,
+            "bad_frames": counters.bad_frames,
+            "dropped": counters.dropped,
+            "estimates": self.age_ms.count,
+            "age_ms": self.age_ms.summary(),
+            "compute_us": self.compute_us.summary(),
+            "missed_deadlines": self.missed_deadlines,
+            "state": self.state.name.lower(),
+            "faults": list(self._faults),
+        }
+
+    def _over(self) -> bool:
+        return self._duration_ns is not None and self._clock() - self._started_ns >= self._duration_ns
+
+    def _timeout_s(self) -> float:
+        """Wait no longer than until something is due: the data going stale, the ramp, the end."""
+        now_ns = self._clock()
+        wait_ns = IDLE_NS
+        if self._usable_ns is not None and self._safety.state is not State.FAULT:
+            # One nanosecond more than the limit: at the limit itself the data is not stale yet.
+            wait_ns = min(wait_ns, self._usable_ns + self._age_limit_ns - now_ns + 1)
+        if self._safety.state is State.FAULT and any(self._last.torque_nm):
+            wait_ns = min(wait_ns, RAMP_TICK_NS)
+        if self._duration_ns is not None:
+            wait_ns = min(wait_ns, self._started_ns + self._duration_ns - now_ns)
+        return max(wait_ns, 0) / NS_PER_S
+
+    def _take(self, chunk: bytes, received_ns: int) -> None:
+        """Bytes came: estimate, command, record."""
+        if self._recorder is not None:
+            self._recorder.sensor_bytes(received_ns, chunk)
+        estimates = self._pipeline.feed(chunk, received_ns)
+        if not estimates:
+            self._tick(self._clock())
+            return
+        self._usable_ns = received_ns
+        for estimate in estimates:
+            self._command(estimate, received_ns)
+
+    def _command(self, estimate: Estimate, received_ns: int) -> None:
+        now_ns = self._clock()
+        safe = self._safety.step(
+            now_ns,
+            sensor_age_ns=now_ns - received_ns,
+            q_rad=estimate.q.tolist(),
+            qd_rad_s=estimate.qd.tolist(),
+            wanted_torque_nm=self._assist.wanted(estimate.torque_nm),
+            valid=estimate.valid,
+            sequence_gap=self._new_dropped(),
+            overran=now_ns - received_ns > self._period_ns,
+            reported=() if _finite(estimate) else (Fault.NON_FINITE,),
+        )
+        self._send(safe)
+        sent_ns = self._clock()
+        age_ms = (sent_ns - self._pipeline.host_ns(estimate.time_s)) / NS_PER_MS
+        self.age_ms.add(age_ms)
+        self.compute_us.add((sent_ns - received_ns) / 1e3)
+        self.missed_deadlines += sent_ns - received_ns > self._period_ns
+        self._note(safe, now_ns)
+        if self._recorder is not None:
+            self._recorder.estimate(now_ns, estimate)
+            self._recorder.timing(sent_ns, estimate.index, age_ms, (sent_ns - received_ns) / 1e3)
+        elapsed_s = (sent_ns - self._started_ns) / NS_PER_S
+        self.latest = Snapshot(estimate, self._last, age_ms, self._faults, elapsed_s, self.age_ms.count)
+
+    def _tick(self, now_ns: int, reported: tuple[Fault, ...] = ()) -> None:
+        """No estimate: safety sees the time pass; the command goes out if it changed or the heartbeat is due."""
+        age_ns = None if self._usable_ns is None else now_ns - self._usable_ns
+        safe = self._safety.step(now_ns, sensor_age_ns=age_ns, sequence_gap=self._new_dropped(), reported=reported)
+        self._note(safe, now_ns)
+        changed = (int(safe.state), safe.torque_nm) != (self._last.state, self._last.torque_nm)
+        if changed or now_ns - self._last.time_us * 1000 >= HEARTBEAT_NS:
+            self._send(safe)
+        if safe.new_faults and self.latest is not None:
+            last = self.latest
+            self.latest = Snapshot(
+                last.estimate, self._last, last.age_ms, self._faults, last.elapsed_s, self.age_ms.count
+            )
+
+    def _send(self, safe: SafeCommand) -> None:
+        command = Command(
+            self._clock() // 1000, (self._last.sequence + 1) & 0xFFFFFFFF, int(safe.state), safe.torque_nm
+        )
+        self._output.send(command)
+        self._last = command
+        if self._recorder is not None:
+            self._recorder.command(command)
+
+    def _note(self, safe: SafeCommand, now_ns: int) -> None:
+        """Keep and record what changed."""
+        if safe.state is not self.state:
+            self.state = safe.state
+            if self._recorder is not None:
+                self._recorder.note(now_ns, f"state {safe.state.name.lower()}")
+        for fault in safe.new_faults:
+            self._faults += (fault.value,)
+            if self._recorder is not None:
+                self._recorder.fault(now_ns, fault.value, fault.explanation)
+
+    def _new_dropped(self) -> int:
+        dropped = self._pipeline.counters.dropped
+        new, self._dropped = dropped - self._dropped, dropped
+        return new
+
+    def _check_log(self, now_ns: int) -> None:
+        """A log that died is said once; with an armed device it is a fault: what happens to a person is recorded."""
+        if self._recorder is None or self._log_lost or now_ns - self._log_checked_ns < LOG_CHECK_NS:
+            return
+        self._log_checked_ns = now_ns
+        problem = self._recorder.check()
+        if problem is not None:
+            self._log_lost = True
+            self._warn(problem)
+            if self._safety.state in (State.ARMED, State.ACTIVE):
+                self._tick(now_ns, (Fault.LOG,))
+
+    def _fall(self, error: EdgeMskError) -> None:
+        """The session cannot go on: enter FAULT, and let no second failure hide the first."""
+        fault = Fault.OUTPUT
+        if isinstance(error, SensorLostError):
+            fault = Fault.SENSOR_LOST
+        elif isinstance(error, SensorError):
+            fault = Fault.SENSOR
+        elif isinstance(error, EngineError):
+            fault = Fault.ENGINE
+        with suppress(OutputError):
+            self._tick(self._clock(), (fault,))
+
+    def _end(self) -> None:
+        """Send zero, whatever the state, and keep the state in which the session stopped."""
+        self._safety.disarm()
+        zero = SafeCommand(self._safety.state, (0.0,) * len(self._last.torque_nm), ())
+        try:
+            self._send(zero)
+        except OutputError as error:
+            # The output is gone: its own watchdog has to do the rest. The failure that the user must see is the first.
+            self.failure = self.failure or error
+
+
+def _finite(estimate: Estimate) -> bool:
+    """Whether what is not checked by safety itself is finite: a sum is not, as soon as one of its terms is not."""
+    total = estimate.qdd.sum() + estimate.activation.sum() + estimate.force_n.sum() + estimate.reserve_nm.sum()
+    return bool(np.isfinite(total + estimate.torque_nm.sum()))
+
+
+@contextmanager
+def stop_on_signals(loop: Loop) -> Iterator[None]:
+    """While inside, SIGINT and SIGTERM stop the loop; a second SIGINT interrupts it at once (zero is still sent)."""
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        loop.stop()
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -1,0 +1,214 @@
+"""`run` as the user calls it: real bundle, real engine, a recording as the sensor as fast as it is read."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+from tiny_bundle import write_swinging_leg, write_tiny_bundle
+
+import edge
+from edge.cli import cli
+from edge.errors import LogError
+from edge.session_log import read_log
+
+KEYS = [
+    *("samples", "bad_frames", "dropped", "estimates", "age_ms", "compute_us", "missed_deadlines", "state", "faults"),
+    "log",
+]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    write_tiny_bundle(tmp_path / "tiny.msk")
+    write_swinging_leg(tmp_path / "swing.mot")
+    return tmp_path
+
+
+def invoke(*arguments: str) -> tuple[int, str, str]:
+    base = ["run", "--bundle", "tiny.msk", "--sensor", "replay:swing.mot?speed=0", "--no-view"]
+    result = CliRunner().invoke(cli, [*base, *arguments])
+    return result.exit_code, result.stdout, result.stderr
+
+
+def summary(*arguments: str) -> dict[str, Any]:
+    code, out, err = invoke("--json", *arguments)
+    assert (code, err) == (0, "")
+    result: dict[str, Any] = json.loads(out)
+    return result
+
+
+def test_one_json_object_with_the_agreed_keys(folder: Path) -> None:
+    result = summary()
+    assert list(result) == KEYS
+    assert result["samples"] == 100
+    assert result["estimates"] > 70
+    assert (result["state"], result["faults"], result["bad_frames"], result["dropped"]) == ("disarmed", [], 0, 0)
+    assert set(result["age_ms"]) == set(result["compute_us"]) == {"p50", "p99", "max"}
+    assert Path(result["log"]).parent == folder / "logs"
+
+
+def test_the_log_holds_everything(folder: Path) -> None:
+    result = summary("--log", "here/session.mcap")
+    log = read_log(folder / "here" / "session.mcap")
+    assert log.clean
+    assert log.bundle == (folder / "tiny.msk").read_bytes()
+    assert log.header["config"]["safety"]["torque_limit_nm"] == 10.0
+    assert log.header["extra"] == {"armed": False}
+    assert len(list(log.estimates())) == len(list(log.timings())) == result["estimates"]
+    commands = list(log.commands())
+    assert {command.torque_nm for command in commands} == {(0.0, 0.0, 0.0)}
+
+
+def test_armed_with_assistance_it_commands_within_the_limits(folder: Path) -> None:
+    (folder / "session.toml").write_text(
+        "[assist]\ngain = 1.0\n[safety]\ntorque_limit_nm = { hip = 0.02, knee = 0.01, ankle = 0.005 }\n"
+    )
+    result = summary("--arm", "--config", "session.toml")
+    assert result["state"] == "active"
+    commands = list(read_log(Path(result["log"])).commands())
+    assert any(any(command.torque_nm) for command in commands)
+    for command in commands:
+        assert all(abs(t) <= limit for t, limit in zip(command.torque_nm, (0.02, 0.01, 0.005), strict=True))
+    assert not any(commands[-1].torque_nm)
+
+
+def test_armed_without_gain_stays_armed(folder: Path) -> None:
+    assert summary("--arm")["state"] == "armed"
+
+
+def test_without_a_log_nothing_is_written(folder: Path) -> None:
+    before = sorted(folder.iterdir())
+    assert summary("--no-log")["log"] is None
+    (folder / "session.toml").write_text("[run]\nlog = false\n")
+    assert summary("--config", "session.toml")["log"] is None
+    assert sorted(folder.iterdir()) == sorted([*before, folder / "session.toml"])
+
+
+def test_for_people_there_is_a_table(folder: Path) -> None:
+    code, out, err = invoke()
+    assert (code, err) == (0, "")
+    for part in ("samples", "p99", "disarmed", ".mcap"):
+        assert part in out
+
+
+def test_duration_ends_an_endless_source(folder: Path) -> None:
+    result = summary("--sensor", "replay:swing.mot?speed=1&loop=1", "--duration", "0.3", "--no-log")
+    assert 5 <= result["samples"] <= 31
+
+
+def test_duration_from_the_configuration(folder: Path) -> None:
+    (folder / "session.toml").write_text("[run]\nduration_s = 0.2\n")
+    assert summary("--sensor", "replay:swing.mot?speed=1", "--config", "session.toml")["samples"] < 30
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--arm", "--no-log"), "an armed run must be recorded"),
+        (("--arm", "--log", "/proc/nowhere"), "an armed run must be recorded, and it cannot be: "),
+        (("--log", "/proc/nowhere"), "/proc/nowhere"),
+        (("--config", "missing.toml"), "missing.toml: the configuration cannot be read"),
+        (("--bundle", "missing.msk"), "missing.msk: cannot be read"),
+        (("--sensor", "serial:///dev/nowhere"), "/dev/nowhere"),
+        (("--sensor", "nonsense:"), "no driver for 'nonsense:'"),
+        (("--sensor", "replay:missing.mot"), "missing.mot"),
+        (("--output", "serial:///dev/nowhere"), "/dev/nowhere"),
+    ],
+)
+def test_what_cannot_be_done_is_one_line_and_leaves_no_file(
+    folder: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    before = sorted(path for path in folder.rglob("*") if path.is_file())
+    code, out, err = invoke("--json", *arguments)
+    assert (code, out) == (1, "")
+    assert err.startswith("error: ")
+    assert message in err
+    assert err.count("\n") == 1
+    assert sorted(path for path in folder.rglob("*") if path.is_file()) == before
+
+
+def test_a_truncated_bundle_is_refused(folder: Path) -> None:
+    content = (folder / "tiny.msk").read_bytes()
+    (folder / "cut.msk").write_bytes(content[: len(content) // 2])
+    code, out, err = invoke("--bundle", "cut.msk")
+    assert (code, out) == (1, "")
+    assert "cut.msk" in err
+
+
+def test_log_and_no_log_together_are_wrong_usage(folder: Path) -> None:
+    assert invoke("--log", "x", "--no-log")[0] == 2
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_signals_end_it_with_a_summary_and_a_closed_log(folder: Path, number: int) -> None:
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "edge.cli", "run", "--bundle", "tiny.msk", "--json", "--log", "session.mcap"),
+            *("--sensor", "replay:swing.mot?speed=1&loop=1"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(edge.__file__).parent.parent)},
+    )
+    try:
+        _wait_for_messages(folder / "session.mcap")
+        process.send_signal(number)
+        out, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert (process.returncode, err) == (0, "")
+    assert json.loads(out)["state"] == "disarmed"
+    assert read_log(folder / "session.mcap").clean
+
+
+def test_a_lost_sensor_prints_the_summary_and_exits_with_1(folder: Path) -> None:
+    controller, device = os.openpty()
+    name = os.ttyname(device)
+    process = subprocess.Popen(
+        [
+            *(sys.executable, "-m", "edge.cli", "run", "--bundle", "tiny.msk", "--json", "--log", "session.mcap"),
+            *("--sensor", f"serial://{name}"),
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(Path(edge.__file__).parent.parent)},
+    )
+    try:
+        os.close(device)
+        _wait_for_messages(folder / "session.mcap")
+        os.close(controller)
+        out, err = process.communicate(timeout=20)
+    finally:
+        process.kill()
+    assert process.returncode == 1
+    result = json.loads(out)
+    assert (result["state"], result["faults"]) == ("fault", ["sensor_lost"])
+    assert err.startswith("error: ")
+    assert name in err
+    log = read_log(folder / "session.mcap")
+    assert [fault.code for fault in log.faults()] == ["sensor_lost"]
+
+
+def _wait_for_messages(path: Path) -> None:
+    """Until the session has begun: its heartbeat or its estimates are in the log."""
+    deadline = time.monotonic() + 20.0
+    while time.monotonic() < deadline:
+        if path.exists() and path.stat().st_size > 0:
+            with suppress(LogError):  # its header is being written
+                if next(read_log(path).commands(), None) is not None:
+                    return
+        time.sleep(0.05)
+    raise AssertionError("the session did not begin")
