@@ -49,18 +49,18 @@ class Stretch:
 
 @dataclass(frozen=True)
 class Windows:
-    """Windows of sequences: what the network sees, and the frame that its answer describes."""
+    """Windows of stretches: what the network sees, and the frame that its answer describes."""
 
     feature: FloatArray  # (windows, window, features)
-    sequence: IntArray  # (windows,) index of the sequence
-    frame: IntArray  # (windows,) index of the described frame in its sequence
+    stretch: IntArray  # (windows,) index of the stretch
+    frame: IntArray  # (windows,) index of the described frame in its stretch
     time_s: FloatArray  # (windows,) of the described frame
 
     def __len__(self) -> int:
         return len(self.frame)
 
     def take(self, which: npt.NDArray[np.bool_] | IntArray) -> Windows:
-        return Windows(self.feature[which], self.sequence[which], self.frame[which], self.time_s[which])
+        return Windows(self.feature[which], self.stretch[which], self.frame[which], self.time_s[which])
 
 
 def kinematic_states(trial: Trial, settings: InputSettings) -> list[KinematicState]:
@@ -83,12 +83,12 @@ def kinematic_states(trial: Trial, settings: InputSettings) -> list[KinematicSta
     return states
 
 
-def make_sequences(trial: Trial, settings: InputSettings, mode: MuscleMode) -> list[Stretch]:
+def make_stretches(trial: Trial, settings: InputSettings, mode: MuscleMode) -> list[Stretch]:
     """The trial's stretches with inputs and targets. Raises TrialError when it has no ground reaction or no usable frame."""
     states = kinematic_states(trial, settings)
     starts = [i for i, s in enumerate(states) if s.restarted or i == 0]
     muscles = HillMuscles.of(trial.model, mode)
-    sequences = []
+    stretches = []
     for first, end in zip(starts, [*starts[1:], len(states)], strict=True):
         motion = stack(states[first:end])
         time = trial.time_s[0] + np.array([s.t_s for s in states[first:end]])
@@ -96,7 +96,7 @@ def make_sequences(trial: Trial, settings: InputSettings, mode: MuscleMode) -> l
         if trial.ground_reaction is not None:
             recorded &= (time >= trial.ground_reaction.time_s[0]) & (time <= trial.ground_reaction.time_s[-1])
         state = muscles.evaluate(motion.q, motion.qd)
-        sequences.append(
+        stretches.append(
             Stretch(
                 trial=trial,
                 time_s=time,
@@ -109,19 +109,21 @@ def make_sequences(trial: Trial, settings: InputSettings, mode: MuscleMode) -> l
                 passive_torque=np.einsum("fm,fmr->fr", state.passive_force_n, state.moment_arm_m),
             )
         )
-    if not sequences or not any(s.inside.any() for s in sequences):
-        raise TrialError(f"{trial.name}: gives no usable frame between {trial.start_s:g} and {trial.end_s:g} s: widen the range")
-    return sequences
+    if not stretches or not any(s.inside.any() for s in stretches):
+        raise TrialError(
+            f"{trial.name}: gives no usable frame between {trial.start_s:g} and {trial.end_s:g} s: widen the range"
+        )
+    return stretches
 
 
-def make_windows(sequences: Sequence[Stretch], *, window: int, look_ahead: int, history: bool) -> Windows:
+def make_windows(stretches: Sequence[Stretch], *, window: int, look_ahead: int, history: bool) -> Windows:
     """All windows whose described frame lies inside its trial's range.
 
     `history`: whether a window may reach back before the range, as on a device that has been running (tests); in training
     every frame of a window lies inside.
     """
-    parts, sequence_index, frame_index, times = [], [], [], []
-    for s, seq in enumerate(sequences):
+    parts, stretch_index, frame_index, times = [], [], [], []
+    for s, seq in enumerate(stretches):
         for last in range(window - 1, len(seq.time_s)):
             described = last - look_ahead
             if not seq.inside[described]:
@@ -129,56 +131,55 @@ def make_windows(sequences: Sequence[Stretch], *, window: int, look_ahead: int, 
             if not history and not seq.inside[last - window + 1 : last + 1].all():
                 continue
             parts.append(seq.feature[last - window + 1 : last + 1])
-            sequence_index.append(s)
+            stretch_index.append(s)
             frame_index.append(described)
             times.append(seq.time_s[described])
     if not parts:
         raise TrialError(
             f"the trials are too short for a window of {window} frames: lengthen their ranges or use a smaller --window"
         )
-    return Windows(np.array(parts), np.array(sequence_index), np.array(frame_index), np.array(times))
+    return Windows(np.array(parts), np.array(stretch_index), np.array(frame_index), np.array(times))
 
 
 def split_by_time(
-    windows: Windows, sequences: Sequence[Stretch], *, fraction: float, window: int
+    windows: Windows, stretches: Sequence[Stretch], *, fraction: float, window: int
 ) -> tuple[Windows, Windows]:
-    """Training and validation windows: the last `fraction` of each sequence validates.
+    """Training and validation windows: the last `fraction` of each stretch validates.
 
     No frame is in windows of both sides: a gap of one window lies between them.
     """
     train = np.zeros(len(windows), dtype=bool)
     validate = np.zeros(len(windows), dtype=bool)
-    for s in range(len(sequences)):
-        own = np.flatnonzero(windows.sequence == s)
+    for s in range(len(stretches)):
+        own = np.flatnonzero(windows.stretch == s)
         if len(own) == 0:
             continue
-        count = max(int(round(fraction * len(own))), 1)
-        gap = min(window - 1, max((len(own) - count) // 2, 0))
+        count = max(round(fraction * len(own)), 1)
         validate[own[len(own) - count :]] = True
-        train[own[: len(own) - count - gap]] = True
+        train[own[: max(len(own) - count - (window - 1), 0)]] = True
     if not train.any():
-        raise TrialError("nothing is left to train on beside the validation windows: give longer trials")
+        raise TrialError(
+            "nothing is left to train on beside the validation windows: give longer trials or a smaller --window"
+        )
     return windows.take(train), windows.take(validate)
 
 
-def gather(sequences: Sequence[Stretch], windows: Windows, attribute: str) -> FloatArray:
-    """An array of the sequences at the described frames, (windows, ...)."""
-    return np.array(
-        [getattr(sequences[s], attribute)[f] for s, f in zip(windows.sequence, windows.frame, strict=True)]
-    )
+def gather(stretches: Sequence[Stretch], windows: Windows, attribute: str) -> FloatArray:
+    """An array of the stretches at the described frames, (windows, ...)."""
+    return np.array([getattr(stretches[s], attribute)[f] for s, f in zip(windows.stretch, windows.frame, strict=True)])
 
 
-def scales(sequences: Sequence[Stretch], windows: Windows) -> FloatArray:
+def scales(stretches: Sequence[Stretch], windows: Windows) -> FloatArray:
     """Mass x gravity x leg length of each window's person, (windows, 1) in Nm."""
-    per_sequence = np.array([s.trial.model.torque_scale_nm for s in sequences])
-    return np.asarray(per_sequence[windows.sequence][:, None])
+    per_stretch = np.array([s.trial.model.torque_scale_nm for s in stretches])
+    return np.asarray(per_stretch[windows.stretch][:, None])
 
 
-def described_motion(sequences: Sequence[Stretch], windows: Windows) -> Kinematics:
+def described_motion(stretches: Sequence[Stretch], windows: Windows) -> Kinematics:
     """Kinematics of the described frames, as the device knows them."""
     names = ("q", "qd", "qdd", "tilt", "tilt_rate", "tilt_acceleration", "base_acceleration")
     columns = {
-        n: np.array([getattr(sequences[s].motion, n)[f] for s, f in zip(windows.sequence, windows.frame, strict=True)])
+        n: np.array([getattr(stretches[s].motion, n)[f] for s, f in zip(windows.stretch, windows.frame, strict=True)])
         for n in names
     }
     return Kinematics(**columns)

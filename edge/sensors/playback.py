@@ -32,15 +32,22 @@ def frames(trial: Trial, *, rate_hz: float | None = None) -> list[Frame]:
         if rate_hz is None
         else trial.time_s[0] + np.arange(int((trial.time_s[-1] - trial.time_s[0]) * rate_hz + 1e-6) + 1) / rate_hz
     )
-    q = np.stack([np.interp(times, trial.time_s, column) for column in trial.q.T], axis=1)
+    # Rounded to the float32 of the wire here, so that training sees the very numbers that a sensor would send.
+    q = np.stack([np.interp(times, trial.time_s, column) for column in trial.q.T], axis=1).astype(np.float32)
     tilt = np.interp(times, trial.time_s, trial.base[:, 0])
     motion = trial.kinematics(times)
     result = []
     for i, t in enumerate(times):
         time_us = round((t - times[0]) * 1e6)
-        pelvis = pelvis_channels(
-            float(tilt[i]), float(motion.tilt_rate[i]), motion.base_acceleration[i], trial.model.gravity_mps2
+        pelvis = _float32(
+            pelvis_channels(
+                float(tilt[i]), float(motion.tilt_rate[i]), motion.base_acceleration[i], trial.model.gravity_mps2
+            )
         )
         result.append(Frame(Kind.ANGLES, 0, i, time_us, tuple(q[i].tolist())))
         result.append(Frame(Kind.IMU, 0, i, time_us, pelvis))
     return result
+
+
+def _float32(channels: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(np.array(channels, dtype=np.float32).tolist())

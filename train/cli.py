@@ -1,0 +1,250 @@
+"""`edge-msk train` and `edge-msk evaluate`."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Literal
+
+import click
+import numpy as np
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from edge.bundle import Bundle
+from edge.errors import FileError, TrialError
+from edge.msk.hill import MuscleMode
+from edge.msk.model import load_model
+from edge.signals.differentiate import METHODS
+from edge.storage import write_sto
+from edge.trials import load_trials
+from train.evaluate import Series, evaluate, with_ground_reaction
+from train.subject import SubjectSettings, train_subject
+from train.trainer import TrainerSettings
+
+
+@click.command(
+    "train",
+    epilog="\b\nExample:\n  edge-msk train --model leg9 --trials walk.toml --head residual --age-ms 50 --out subject.msk",
+)
+@click.option("--model", "model_name", default="leg9", show_default=True, help="A packaged model or a model file.")
+@click.option("--trials", "trials_file", type=click.Path(path_type=Path), required=True, help="Trials file (.toml).")
+@click.option("--out", type=click.Path(path_type=Path), required=True, help="The bundle to write (.msk).")
+@click.option(
+    "--head",
+    type=click.Choice(["residual", "torque", "activation"]),
+    default="residual",
+    show_default=True,
+    help="What the network gives: contact torques, all torques, or activations.",
+)
+@click.option(
+    "--inputs",
+    type=click.Choice(["causal", "zero-phase"]),
+    default="causal",
+    show_default=True,
+    help="causal: as on the device. zero-phase: as in a laboratory; such a bundle cannot run live.",
+)
+@click.option(
+    "--age-ms",
+    type=click.FloatRange(0.0, 300.0),
+    default=50.0,
+    show_default=True,
+    help="How long before the newest sample the described moment lies (causal inputs).",
+)
+@click.option(
+    "--window", type=click.IntRange(2, 1000), default=20, show_default=True, help="Frames that the network sees."
+)
+@click.option(
+    "--look-ahead",
+    type=click.IntRange(0),
+    default=0,
+    show_default=True,
+    help="Frames of the window after the described one.",
+)
+@click.option("--rate", "rate_hz", type=click.FloatRange(20.0, 2000.0), default=100.0, show_default=True, help="Hz.")
+@click.option("--differentiator", type=click.Choice(METHODS), default="kalman", show_default=True)
+@click.option("--compat", is_flag=True, help="Copy OpenSim's muscle choices, for comparison with it.")
+@click.option(
+    "--effort-weight",
+    type=click.FloatRange(0.0),
+    default=0.05,
+    show_default=True,
+    help="Weight of the least effort in the loss of the activation head.",
+)
+@click.option("--steps", type=click.IntRange(1), default=800, show_default=True, help="Optimisation steps.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+def train_command(
+    model_name: str,
+    trials_file: Path,
+    out: Path,
+    head: Literal["residual", "torque", "activation"],
+    inputs: str,
+    age_ms: float,
+    window: int,
+    look_ahead: int,
+    rate_hz: float,
+    differentiator: str,
+    compat: bool,
+    effort_weight: float,
+    steps: int,
+    seed: int,
+    as_json: bool,
+) -> None:
+    """Train a subject bundle without labels: the physics of the recorded movement is the loss.
+
+    Every trial needs its ground reaction. The last fifth of each trial judges a first network; the one in the bundle is
+    then trained on everything.
+    """
+    if out.suffix != ".msk":
+        raise FileError(f"{out}: a bundle ends in .msk: name it so")
+    if look_ahead >= window:
+        raise click.UsageError(f"--look-ahead {look_ahead} must be smaller than --window {window}")
+    model = load_model(model_name)
+    trials = load_trials(trials_file, model)
+    with_ground_reaction(trials, "training")
+    settings = SubjectSettings(
+        head=head,
+        causal=inputs == "causal",
+        rate_hz=rate_hz,
+        window=window,
+        look_ahead=look_ahead,
+        method=differentiator,
+        age_s=age_ms * 1e-3,
+        mode=MuscleMode.COMPAT if compat else MuscleMode.CORRECT,
+        effort_weight=effort_weight,
+        trainer=replace(TrainerSettings(), steps=steps, seed=seed),
+    )
+    console = Console(stderr=True)
+    with Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.completed}/{task.total}"),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[terms]}"),
+        console=console,
+    ) as bars:
+        tasks: dict[str, TaskID] = {}
+
+        def progress(what: str, step: int, total: int, terms: dict[str, float]) -> None:
+            if what not in tasks:
+                tasks[what] = bars.add_task(f"{what} network", total=total, terms="")
+            bars.update(tasks[what], completed=step, terms="  ".join(f"{k} {v:.4f}" for k, v in terms.items()))
+
+        bundle = train_subject(trials, model, settings, out, progress)
+    bundle.write()
+    summary = {
+        "bundle": str(out),
+        "seconds": bundle.manifest.training["seconds"],
+        "windows": bundle.manifest.training["windows"],
+        "head": head,
+        "inputs": inputs,
+        "age_ms": bundle.age_s * 1e3,
+        "validation": bundle.manifest.validation,
+    }
+    if as_json:
+        click.echo(json.dumps(summary))
+        return
+    validation = bundle.manifest.validation
+    console.print(
+        f"validation on the last part of every trial: activation R2 {validation['activation_r2']:.3f}, "
+        f"force R2 {validation['force_r2']:.3f}"
+    )
+    console.print(f"wrote {out} ({bundle.manifest.training['windows']} windows, {summary['seconds']} s)")
+
+
+@click.command(
+    "evaluate",
+    epilog="\b\nExample:\n  edge-msk evaluate subject.msk --trials test.toml --reference so --baselines training.toml",
+)
+@click.argument("bundle_path", metavar="BUNDLE")
+@click.option("--trials", "trials_file", type=click.Path(path_type=Path), required=True, help="Trials file (.toml).")
+@click.option(
+    "--reference",
+    "references",
+    multiple=True,
+    default=("so",),
+    show_default=True,
+    help="so: static optimisation on the trial's inverse dynamics. Or a .sto with moments, activations or forces; "
+    "give it once for all trials or once for each.",
+)
+@click.option(
+    "--baselines",
+    type=click.Path(path_type=Path),
+    help="Training trials: also judge nearest neighbours and kernel ridge.",
+)
+@click.option("--out", type=click.Path(path_type=Path), help="Write the estimates as .sto.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
+def evaluate_command(
+    bundle_path: str,
+    trials_file: Path,
+    references: tuple[str, ...],
+    baselines: Path | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    """Compare a bundle's estimates with a reference on recordings.
+
+    The recordings run through the same pipeline as on the device.
+    """
+    if "so" in references and len(references) > 1:
+        raise click.UsageError("--reference so cannot be mixed with files")
+    if out is not None and out.suffix != ".sto":
+        raise FileError(f"{out}: estimates are written as .sto: name the file so")
+    bundle = Bundle.read(bundle_path)
+    trials = load_trials(trials_file, bundle.model)
+    files = None if references == ("so",) else [Path(r) for r in references]
+    if files is None:
+        with_ground_reaction(trials, "--reference so")
+    training = None
+    if baselines is not None:
+        training = load_trials(baselines, bundle.model)
+        with_ground_reaction(training, "--baselines")
+        with_ground_reaction(trials, "--baselines")
+    figures, estimates = evaluate(bundle, trials, files, training)
+    if out is not None:
+        figures["out"] = _write_estimates(bundle, estimates, out)
+    if as_json:
+        click.echo(json.dumps(figures))
+    else:
+        _print_figures(figures, str(bundle_path))
+
+
+def _write_estimates(bundle: Bundle, estimates: list[Series], out: Path) -> str | list[str]:
+    model = bundle.model
+    columns = [
+        *(f"{row}_moment" for row in model.row_names),
+        *(f"{m}_activation" for m in model.muscle_names),
+        *(f"{m}_force" for m in model.muscle_names),
+    ]
+    outs = [out] if len(estimates) == 1 else [out.with_name(f"{out.stem}_{i + 1}.sto") for i in range(len(estimates))]
+    for path, series in zip(outs, estimates, strict=True):
+        if series.torque_nm is None or series.activation is None or series.force_n is None:
+            raise TrialError(f"{path}: the estimates are incomplete")
+        data = np.hstack([series.torque_nm, series.activation, series.force_n])
+        write_sto(path, f"{bundle.manifest.subject} estimates", columns, series.time_s, data)
+    return str(outs[0]) if len(outs) == 1 else [str(p) for p in outs]
+
+
+def _print_figures(figures: dict[str, Any], title: str) -> None:
+    table = Table(title=f"{title}: {figures['frames']} frames, {figures['age_ms']:.0f} ms old")
+    for column in ("method", "activation R2", "active mean", "NRMSE", "force R2", "torque RMSE Nm"):
+        table.add_column(column, justify="left" if column == "method" else "right")
+    rows = {"this bundle": figures, **{name.replace("_", " "): f for name, f in figures["baselines"].items()}}
+    for name, f in rows.items():
+        pooled, active = f["pooled"], f["active_muscles"]
+
+        def cell(values: dict[str, float], key: str) -> str:
+            return f"{values[key]:.3f}" if key in values else "-"
+
+        table.add_row(
+            name,
+            cell(pooled, "activation_r2"),
+            cell(active, "activation_r2"),
+            cell(pooled, "activation_nrmse"),
+            cell(pooled, "force_r2"),
+            " / ".join(f"{v:.1f}" for v in f.get("torque_rmse_nm", {}).values()) or "-",
+        )
+    Console().print(table)

@@ -1,0 +1,249 @@
+"""Evaluating a bundle on recordings: the estimates of the device's own pipeline against a reference, beside the baselines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from edge.bundle import Bundle
+from edge.errors import TrialError
+from edge.estimator import Estimate, Estimator
+from edge.msk.hill import HillMuscles
+from edge.msk.staticopt import share_torque
+from edge.pipeline import Pipeline
+from edge.sensors import playback
+from edge.sensors.frame import encode
+from edge.storage import Table, read_table
+from edge.trials import Trial
+from train.baselines import kernel_ridge, nearest_neighbours
+from train.dataset import InputSettings, Stretch, Windows, kinematic_states, make_stretches, make_windows, split_by_time
+from train.metrics import agreement
+from train.subject import answer_to_torque, share_by_person, wanted_answer
+
+FloatArray = npt.NDArray[np.float64]
+
+_SAME_TIME_S = 1e-6
+_EDGE_S = 1e-3  # by which a reference may miss the first or last moment, as OpenSim's rounding makes it
+
+
+@dataclass(frozen=True)
+class Series:
+    """Results of one trial over time; None for what is not known."""
+
+    time_s: FloatArray
+    torque_nm: FloatArray | None  # (frames, rows)
+    activation: FloatArray | None  # (frames, muscles)
+    force_n: FloatArray | None  # (frames, muscles)
+
+
+def estimate_trial(bundle: Bundle, trial: Trial) -> tuple[FloatArray, list[Estimate]]:
+    """Estimates of the moments within the trial's range, and those moments in the trial's time.
+
+    A causal bundle runs as on the device: the trial's sensor frames as bytes through the pipeline. What lies before the
+    range has been seen, as on a device that has been running.
+    """
+    own = replace(bundle, model=trial.model)
+    if bundle.manifest.inputs == "causal":
+        line = b"".join(encode(frame) for frame in playback.frames(trial))
+        estimates = Pipeline(own).feed(line, 0)
+    else:
+        estimator = Estimator(own)
+        states = kinematic_states(trial, input_settings(bundle))
+        estimates = [e for state in states if (e := estimator.step(state)) is not None]
+    times = trial.time_s[0] + np.array([e.time_s for e in estimates])
+    inside = trial.within(times) & (times >= trial.time_s[0])
+    if trial.ground_reaction is not None:
+        inside &= (times >= trial.ground_reaction.time_s[0]) & (times <= trial.ground_reaction.time_s[-1])
+    if not inside.any():
+        raise TrialError(
+            f"{trial.name}: gives no estimate between {trial.start_s:g} and {trial.end_s:g} s: the recording is too short for "
+            f"a window of {bundle.manifest.network.window} frames"
+        )
+    return times[inside], [e for e, keep in zip(estimates, inside, strict=True) if keep]
+
+
+def input_settings(bundle: Bundle) -> InputSettings:
+    """How the bundle's network got its inputs in training."""
+    manifest = bundle.manifest
+    return InputSettings(
+        manifest.rate_hz,
+        manifest.inputs == "causal",
+        manifest.differentiator.method,
+        manifest.differentiator.age_s,
+    )
+
+
+def reference_by_physics(bundle: Bundle, trial: Trial, times: FloatArray) -> Series:
+    """Zero-phase inverse dynamics with the recorded ground reaction, then static optimisation.
+
+    Raises TrialError when the trial has no ground reaction.
+    """
+    motion = trial.kinematics(times)
+    torque = trial.torque(times)
+    muscles = HillMuscles.of(trial.model, bundle.manifest.muscle_mode)
+    solution = share_torque(muscles, motion.q, motion.qd, torque)
+    return Series(times, torque, solution.activation, solution.force_n)
+
+
+def reference_from_file(bundle: Bundle, trial: Trial, times: FloatArray, path: Path) -> Series:
+    """A .sto with `<joint>_moment` (Nm) and/or `<muscle>_activation`, `<muscle>_force` (N) columns, at the given times.
+
+    With moments alone, activations and forces follow by static optimisation. Raises TrialError for missing columns or a
+    file that does not cover the times.
+    """
+    table = read_table(path)
+    if table.time_s[0] > times[0] + _EDGE_S or table.time_s[-1] < times[-1] - _EDGE_S:
+        raise TrialError(
+            f"{path}: runs from {table.time_s[0]:g} to {table.time_s[-1]:g} s, the estimates of {trial.name} from "
+            f"{times[0]:g} to {times[-1]:g} s: set start_s and end_s of the trial inside the reference"
+        )
+    model = trial.model
+    torque = _columns(table, [f"{row}_moment" for row in model.row_names], trial.side, times)
+    activation = _columns(table, [f"{m}_activation" for m in model.muscle_names], trial.side, times)
+    force = _columns(table, [f"{m}_force" for m in model.muscle_names], trial.side, times)
+    if torque is not None and activation is None and force is None:
+        motion = trial.kinematics(times)
+        solution = share_torque(HillMuscles.of(model, bundle.manifest.muscle_mode), motion.q, motion.qd, torque)
+        activation, force = solution.activation, solution.force_n
+    if activation is None and force is None:
+        raise TrialError(
+            f"{path}: holds neither all of <joint>_moment ({', '.join(model.row_names)}) nor all of <muscle>_activation or "
+            f"<muscle>_force ({', '.join(model.muscle_names)}): name the columns so"
+        )
+    return Series(times, torque, activation, force)
+
+
+def _columns(table: Table, names: Sequence[str], side: str, times: FloatArray) -> FloatArray | None:
+    """Columns at the given times; the side may stand in the name (`soleus_r_activation`). None when none is there.
+
+    Raises TrialError when some are there and others are not.
+    """
+    found = []
+    for name in names:
+        stem, _, kind = name.rpartition("_")
+        sided = f"{stem}_{side}_{kind}"
+        found.append(name if name in table.columns else sided if sided in table.columns else None)
+    if not any(found):
+        return None
+    if None in found:
+        raise TrialError(
+            f"{table.path}: has no column '{names[found.index(None)]}' although it has others of its kind: add it"
+        )
+    return np.stack([np.interp(times, table.time_s, table.column(str(name))) for name in found], axis=1)
+
+
+def evaluate(
+    bundle: Bundle, trials: Sequence[Trial], references: Sequence[Path] | None, training: Sequence[Trial] | None
+) -> tuple[dict[str, Any], list[Series]]:
+    """The figures of `edge-msk evaluate` and the estimates of each trial.
+
+    references: None for static optimisation on the trial's own inverse dynamics, one file for all trials, or one for each.
+    training: what the baselines learn from, or None for no baselines.
+    """
+    if references is not None and len(references) not in (1, len(trials)):
+        raise TrialError(
+            f"{len(references)} reference files for {len(trials)} trials: give one for all, or one for each"
+        )
+    estimated, truths = [], []
+    for i, trial in enumerate(trials):
+        times, estimates = estimate_trial(bundle, trial)
+        estimated.append(
+            Series(
+                times,
+                np.array([e.torque_nm for e in estimates]),
+                np.array([e.activation for e in estimates]),
+                np.array([e.force_n for e in estimates]),
+            )
+        )
+        if references is None:
+            truths.append(reference_by_physics(bundle, trial, times))
+        else:
+            path = references[0] if len(references) == 1 else references[i]
+            truths.append(reference_from_file(bundle, trial, times, path))
+    figures = _figures(bundle, truths, estimated)
+    figures["frames"] = sum(len(s.time_s) for s in estimated)
+    figures["age_ms"] = bundle.age_s * 1e3
+    figures["baselines"] = {}
+    if training is not None:
+        for name, series in _baselines(bundle, trials, training, estimated).items():
+            figures["baselines"][name] = _figures(bundle, truths, series)
+    return figures, estimated
+
+
+def _figures(bundle: Bundle, truths: Sequence[Series], estimates: Sequence[Series]) -> dict[str, Any]:
+    def pair(attribute: str) -> tuple[FloatArray, FloatArray] | None:
+        known = [getattr(t, attribute) for t in truths]
+        if any(k is None for k in known):
+            return None
+        return np.concatenate(known), np.concatenate([getattr(e, attribute) for e in estimates])
+
+    figures = agreement(pair("activation"), pair("force_n"), bundle.model.muscle_names)
+    torque = pair("torque_nm")
+    if torque is not None:
+        error = np.sqrt(((torque[0] - torque[1]) ** 2).mean(axis=0))
+        figures["torque_rmse_nm"] = dict(zip(bundle.model.row_names, error.tolist(), strict=True))
+    return figures
+
+
+def _baselines(
+    bundle: Bundle, trials: Sequence[Trial], training: Sequence[Trial], estimated: Sequence[Series]
+) -> dict[str, list[Series]]:
+    """Nearest neighbours and kernel ridge from the network's own windows to torques, then static optimisation."""
+    manifest = bundle.manifest
+    settings, mode, network = input_settings(bundle), manifest.muscle_mode, manifest.network
+    head = "torque" if network.head == "activation" else network.head
+    known = [s for trial in training for s in make_stretches(trial, settings, mode)]
+    known_windows = make_windows(known, window=network.window, look_ahead=network.look_ahead, history=False)
+    wanted = wanted_answer(head, known, known_windows)
+    tune = _tuning_masks(known_windows, known, network.window)
+    results: dict[str, list[Series]] = {"nearest_neighbours": [], "kernel_ridge": []}
+    for trial, series in zip(trials, estimated, strict=True):
+        asked = make_stretches(trial, settings, mode)
+        windows = make_windows(asked, window=network.window, look_ahead=network.look_ahead, history=True)
+        windows = _same_moments(windows, series.time_s, trial)
+        answers = {
+            "nearest_neighbours": nearest_neighbours(known_windows.feature, wanted, windows.feature),
+            "kernel_ridge": kernel_ridge(known_windows.feature, wanted, windows.feature, tune=tune),
+        }
+        for name, answer in answers.items():
+            torque = answer_to_torque(head, answer, asked, windows)
+            activation, force = share_by_person(asked, windows, torque, mode)
+            results[name].append(Series(series.time_s, torque, activation, force))
+    return results
+
+
+def _tuning_masks(
+    windows: Windows, stretches: Sequence[Stretch], window: int
+) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
+    fit, judge = split_by_time(windows, stretches, fraction=0.2, window=window)
+    keys = list(zip(windows.stretch.tolist(), windows.frame.tolist(), strict=True))
+
+    def mask(part: Windows) -> npt.NDArray[np.bool_]:
+        own = set(zip(part.stretch.tolist(), part.frame.tolist(), strict=True))
+        return np.array([key in own for key in keys])
+
+    return mask(fit), mask(judge)
+
+
+def _same_moments(windows: Windows, times: FloatArray, trial: Trial) -> Windows:
+    """The windows that describe exactly the estimates' moments, so that everything is judged on the same frames."""
+    nearest = np.searchsorted(windows.time_s, times - _SAME_TIME_S)
+    if np.any(nearest >= len(windows)) or np.abs(windows.time_s[nearest] - times).max() > _SAME_TIME_S:
+        raise TrialError(
+            f"{trial.name}: baselines and estimates describe different moments: cut the trial where it has gaps"
+        )
+    return windows.take(nearest)
+
+
+def with_ground_reaction(trials: Sequence[Trial], purpose: str) -> None:
+    """Raises TrialError naming the first trial without ground reaction."""
+    for trial in trials:
+        if trial.ground_reaction is None:
+            raise TrialError(
+                f"{trial.name}: has no ground reaction, which {purpose} needs: add `ground_reaction` and `external_loads`"
+            )
