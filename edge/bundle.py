@@ -5,7 +5,10 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import lzma
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -15,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from edge.errors import BundleError
 from edge.msk.hill import MuscleMode
 from edge.msk.model import Model, model_from_dict
+from edge.signals import differentiate
 from edge.storage import atomic_file
 
 SCHEMA = "edge-msk/bundle"
@@ -27,20 +31,33 @@ _PARTS = (_MANIFEST, _MODEL, _NETWORK)
 _LARGEST_PART = 256 * 2**20  # a manifest that announces more is no bundle but an attack on the memory
 _EPOCH = (1980, 1, 1, 0, 0, 0)  # the same content gives the same file
 
+# What zipfile and its decompressors raise for bytes that are no zip, or a damaged one.
+_UNREADABLE = (
+    zipfile.BadZipFile,
+    zlib.error,
+    lzma.LZMAError,
+    struct.error,
+    EOFError,
+    OSError,
+    ValueError,
+    NotImplementedError,
+    RuntimeError,
+)
+
 _BUNDLES = Path(__file__).resolve().parent / "data"
 
 
 class DifferentiatorSettings(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     method: str
-    age_s: float = Field(ge=0)
+    age_s: float = Field(ge=0, le=differentiate.REFERENCE_AGE_S)
 
 
 class NetworkSettings(BaseModel):
     """What the runtime must know of the network to feed it and to understand its answer."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     head: Literal["residual", "torque", "activation"]
     architecture: str
@@ -53,7 +70,7 @@ class NetworkSettings(BaseModel):
 class Manifest(BaseModel):
     """manifest.json. Every hash is SHA-256 in hex."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     schema_: Literal["edge-msk/bundle"] = Field(default="edge-msk/bundle", alias="schema")
     version: Literal[1] = 1
@@ -111,7 +128,7 @@ class Bundle:
                     f"{path}: {part} was altered: `{field}` in the manifest is {announced[:12]}..., the file's hash "
                     f"{found[:12]}...: copy the bundle again or make it anew"
                 )
-        model = model_from_dict(json.loads(parts[_MODEL]), f"{path}: {_MODEL}")
+        model = model_from_dict(_json(parts[_MODEL], _MODEL, path), f"{path}: {_MODEL}")
         bundle = cls(path, manifest, model, parts[_NETWORK])
         bundle._check_fit()
         return bundle
@@ -125,6 +142,12 @@ class Bundle:
                 raise BundleError(
                     f"{self.path}: `network.{field}` is {have}, the model '{self.model.name}' needs {need}: make the bundle anew"
                 )
+        settings = self.manifest.differentiator
+        if settings.method not in differentiate.METHODS:
+            raise BundleError(
+                f"{self.path}: `differentiator.method` is '{settings.method}', this program knows "
+                f"{', '.join(differentiate.METHODS)}: update the program or make the bundle anew"
+            )
         if network.look_ahead >= network.window:
             raise BundleError(
                 f"{self.path}: `network.look_ahead` is {network.look_ahead}, beyond the window of {network.window}: "
@@ -132,9 +155,12 @@ class Bundle:
             )
 
     def to_bytes(self) -> bytes:
+        """The file's content: the same for the same bundle. The hashes are those of what is written."""
         buffer = io.BytesIO()
-        manifest = self.manifest.model_dump_json(by_alias=True, indent=1).encode()
-        parts = {_MANIFEST: manifest, _MODEL: self.model.to_json().encode(), _NETWORK: self.network}
+        model_hash, network_hash = content_hashes(self.model, self.network)
+        manifest = self.manifest.model_copy(update={"model_sha256": model_hash, "network_sha256": network_hash})
+        text = manifest.model_dump_json(by_alias=True, indent=1)
+        parts = {_MANIFEST: text.encode(), _MODEL: self.model.to_json().encode(), _NETWORK: self.network}
         with zipfile.ZipFile(buffer, "w") as archive:
             for name, content in parts.items():
                 info = zipfile.ZipInfo(name, date_time=_EPOCH)
@@ -172,15 +198,12 @@ def _unzip(content: bytes, path: Path) -> dict[str, bytes]:
                     f"{path}: {large[0]} is larger than {_LARGEST_PART >> 20} MiB: it is no edge-msk bundle"
                 )
             return {p: archive.read(p) for p in _PARTS}
-    except (zipfile.BadZipFile, EOFError, OSError, ValueError, NotImplementedError, RuntimeError) as error:
+    except _UNREADABLE as error:
         raise BundleError(f"{path}: is truncated or no bundle ({error}): copy it again or make it anew") from None
 
 
 def _manifest(content: bytes, path: Path) -> Manifest:
-    try:
-        data = json.loads(content)
-    except ValueError:
-        raise BundleError(f"{path}: {_MANIFEST} is not valid JSON: copy the bundle again or make it anew") from None
+    data = _json(content, _MANIFEST, path)
     if isinstance(data, dict) and data.get("schema") == SCHEMA and data.get("version") != SCHEMA_VERSION:
         raise BundleError(
             f"{path}: `version` is {data.get('version')!r}, this program reads bundles of version {SCHEMA_VERSION}: "
@@ -192,3 +215,10 @@ def _manifest(content: bytes, path: Path) -> Manifest:
         first = error.errors()[0]
         key = ".".join(str(p) for p in first["loc"])
         raise BundleError(f"{path}: `{key}` in {_MANIFEST}: {first['msg']}: make the bundle anew") from None
+
+
+def _json(content: bytes, part: str, path: Path) -> Any:
+    try:
+        return json.loads(content)
+    except (ValueError, RecursionError):
+        raise BundleError(f"{path}: {part} is not valid JSON: copy the bundle again or make it anew") from None

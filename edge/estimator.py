@@ -13,7 +13,7 @@ from edge.inference.onnx_engine import OnnxEngine
 from edge.msk.dynamics import inverse_dynamics
 from edge.msk.hill import HillMuscles
 from edge.msk.staticopt import share_torque
-from edge.signals.intake import KinematicState, features, stack
+from edge.signals.intake import KinematicState, stack, write_features
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -57,19 +57,23 @@ class Estimator:
             where=str(bundle.path),
         )
         self._states: deque[KinematicState] = deque(maxlen=network.window)
-        self._window: deque[FloatArray] = deque(maxlen=network.window)
+        # Every row is written twice, a window apart, so that the last `window` rows always lie in one piece.
+        self._rows = np.zeros((2 * network.window, network.features), dtype=np.float32)
+        self._row = 0
         self._count = 0
 
     def step(self, state: KinematicState) -> Estimate | None:
         """Take one state; None until the window is full. Raises EngineError."""
         if state.restarted:
             self._states.clear()
-            self._window.clear()
         self._states.append(state)
-        self._window.append(features(stack([state]))[0])
-        if len(self._states) < (self._states.maxlen or 0):
+        window = len(self._rows) // 2
+        write_features(state, self._rows[self._row])
+        self._rows[self._row + window] = self._rows[self._row]
+        self._row = (self._row + 1) % window
+        if len(self._states) < window:
             return None
-        answer = self._engine.infer(np.array(self._window))
+        answer = self._engine.infer(self._rows[self._row : self._row + window])
         described = self._states[-1 - self._look_ahead]
         estimate = self._resolve(described, answer)
         self._count += 1

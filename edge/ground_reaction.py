@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from edge.errors import FileError, TrialError
 from edge.msk.dynamics import ExternalForce
-from edge.storage import Table, read_table, read_text
+from edge.storage import Table, read_table
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -70,17 +70,27 @@ def read_ground_reaction(force_file: Path | None, loads_file: Path | None, *, si
             if frame != "ground":
                 raise TrialError(f"{loads_file}: <{tag}> is '{frame}': only forces in the ground frame can be used")
         force = _vector(table, element, "force_identifier", loads_file)
-        point = _vector(table, element, "point_identifier", loads_file)
         touching = np.hypot(force[:, 0], force[:, 1]) > _TOUCHING_N
         forces.append(force)
-        points.append(np.where(touching[:, None], np.nan_to_num(point), 0.0))
-        moments.append(_free_moment(table, element))
+        points.append(_in_contact(table, touching, _vector(table, element, "point_identifier", loads_file), "place"))
+        moments.append(_in_contact(table, touching, _free_moment(table, element, loads_file), "free moment"))
     if not forces:
         raise TrialError(
             f"{loads_file}: no active force on a body of side '{side}': it acts on {', '.join(sorted(set(bodies))) or 'none'}"
         )
     points = _bridged(forces, points)
     return GroundReaction(table.time_s, np.stack(forces, 1), np.stack(points, 1), np.stack(moments, 1))
+
+
+def _in_contact(table: Table, touching: npt.NDArray[np.bool_], values: FloatArray, what: str) -> FloatArray:
+    """Values where something touches, zero elsewhere, where files hold anything. Raises TrialError for a gap in a contact."""
+    bad = np.flatnonzero(touching & ~np.isfinite(values).reshape(len(values), -1).all(axis=1))
+    if len(bad):
+        raise TrialError(
+            f"{table.path}: the {what} of a force is not a number at time {table.time_s[bad[0]]:g} s although the force is "
+            "not zero: fill the gap"
+        )
+    return np.where(touching[:, None] if values.ndim > 1 else touching, values, 0.0)
 
 
 def _bridged(forces: list[FloatArray], points: list[FloatArray]) -> list[FloatArray]:
@@ -104,8 +114,10 @@ def _bridged(forces: list[FloatArray], points: list[FloatArray]) -> list[FloatAr
 
 def _parse(path: Path) -> ET.Element:
     try:
-        return ET.fromstring(read_text(path))
-    except ET.ParseError as error:
+        return ET.fromstring(path.read_bytes())
+    except OSError as error:
+        raise FileError(f"{path}: cannot be read ({error.strerror}): check the path and its permissions") from None
+    except (ET.ParseError, LookupError, ValueError) as error:  # not XML, an unknown encoding, a NUL in the path
         raise FileError(f"{path}: not valid XML ({error}): export the external loads from OpenSim again") from None
 
 
@@ -122,14 +134,19 @@ def _vector(table: Table, element: ET.Element, tag: str, loads_file: Path) -> Fl
     if tag == "force_identifier":
         return np.stack([table.column(stem + "x"), table.column(stem + "y")], axis=1)
     # A place of application may be empty where nothing touches; the force decides that, not this column.
-    missing = [stem + axis for axis in "xy" if stem + axis not in table.columns]
-    if missing:
-        raise TrialError(f"{table.path}: has no column '{missing[0]}', which {loads_file.name} names")
-    return np.stack([table.data[:, table.columns.index(stem + axis)] for axis in "xy"], axis=1)
+    return np.stack([_raw(table, stem + axis, loads_file) for axis in "xy"], axis=1)
 
 
-def _free_moment(table: Table, element: ET.Element) -> FloatArray:
+def _raw(table: Table, column: str, loads_file: Path) -> FloatArray:
+    if column not in table.columns:
+        raise TrialError(
+            f"{table.path}: has no column '{column}', which {loads_file.name} names: give the force file that belongs to it"
+        )
+    return table.raw(column)
+
+
+def _free_moment(table: Table, element: ET.Element, loads_file: Path) -> FloatArray:
     stem = (element.findtext("torque_identifier") or "").strip()
-    if not stem or stem + "z" not in table.columns:
+    if not stem:
         return np.zeros(len(table.time_s))
-    return np.nan_to_num(table.data[:, table.columns.index(stem + "z")])
+    return _raw(table, stem + "z", loads_file)

@@ -1,7 +1,7 @@
 """The loop around the pipeline: sensor bytes, an estimate, a wanted torque, what safety lets through, the output.
 
 Everything it needs comes from outside, the clock included, so that tests run it on a virtual clock without sleeping.
-One thread; the view reads :attr:`Loop.latest`, a single reference that is replaced and never changed.
+One thread. A view is handed a snapshot ten times a second, after the command is out, and must not block.
 
 Ages are from the moment that an estimate describes (the sensor's time stamp, mapped to the host's clock) to just after
 the command was handed to the output; compute time is from the arrival of the bytes to that same moment.
@@ -13,13 +13,14 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import FrameType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from edge.control.assist import ProportionalAssist
+from edge.control.explain import explain
 from edge.control.safety import Fault, SafeCommand, Safety
 from edge.control.state import State
 from edge.errors import EdgeMskError, EngineError, OutputError, SensorError
@@ -40,6 +41,7 @@ RAMP_TICK_NS = 2 * NS_PER_MS
 HEARTBEAT_NS = 20 * NS_PER_MS
 """Without estimates an unchanged command is repeated this often, so that a receiver can tell silence from zero."""
 LOG_CHECK_NS = NS_PER_S
+SHOW_NS = 100 * NS_PER_MS
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +54,8 @@ class Snapshot:
     faults: tuple[str, ...]
     elapsed_s: float
     estimates: int
+    explanation: str = ""
+    """The first fault in plain words; "" while there was none."""
 
 
 class Loop:
@@ -65,8 +69,10 @@ class Loop:
         recorder: the session log, open, or None.
         period_s: the sample period of the model: an estimate that takes longer has missed its deadline.
         duration_s: stop by itself after this time.
+        first_sample_timeout_s: fail when no estimate has come and no usable samples came for this long; None: wait on.
         clock: monotonic nanoseconds.
         warn: called with one line when something fails that does not end the session.
+        show: called ten times a second with the newest snapshot (None before the first estimate); must not block.
     """
 
     def __init__(
@@ -80,12 +86,16 @@ class Loop:
         period_s: float,
         recorder: Recorder | None = None,
         duration_s: float | None = None,
+        first_sample_timeout_s: float | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
         warn: Callable[[str], None] = lambda line: None,
+        show: Callable[[Snapshot | None], None] | None = None,
     ) -> None:
         self.latest: Snapshot | None = None
         self.failure: EdgeMskError | None = None
         """What ended the session before its time, if anything did."""
+        self.explanation = ""
+        """The first fault in plain words: what happened and what to do; "" while there was none."""
         self.state = safety.state
         """The state, and at the end the one in which the session was when it stopped."""
         self.age_ms = Distribution()
@@ -98,9 +108,12 @@ class Loop:
             safety,
             output,
         )
-        self._recorder, self._clock, self._warn = recorder, clock, warn
+        self._recorder, self._clock, self._warn, self._show = recorder, clock, warn, show
         self._period_ns = round(period_s * NS_PER_S)
         self._duration_ns = None if duration_s is None else round(duration_s * NS_PER_S)
+        self._first_sample_timeout_s = first_sample_timeout_s
+        self._samples_seen = 0
+        self._samples_seen_ns = 0  # when a sample came last, or the start
         self._age_limit_ns = round(safety.limits.sensor_age_limit_ms * NS_PER_MS)
         self._stopping = False
         self._started_ns = 0
@@ -109,6 +122,7 @@ class Loop:
         self._faults: tuple[str, ...] = ()
         self._last = Command(0, 0, int(safety.state), (0.0,) * safety.limits.n_joints)
         self._log_checked_ns = 0
+        self._shown_ns = 0
         self._log_lost = False
 
     def stop(self) -> None:
@@ -120,9 +134,14 @@ class Loop:
 
         Whatever ends it, an exception included, the last command sent is zero.
         """
-        self._started_ns = self._log_checked_ns = self._clock()
+        self._started_ns = self._log_checked_ns = self._samples_seen_ns = self._clock()
+        self._show_latest(self._started_ns)
         try:
-            while not self._stopping and not self._over():
+            while not self._stopping:
+                if self._first_sample_timeout_s is not None and self.age_ms.count == 0:
+                    self._check_start(self._first_sample_timeout_s)
+                if self._over():
+                    break
                 try:
                     chunk = self._sensor.read(self._timeout_s())
                 except EndOfRecording:
@@ -133,11 +152,14 @@ class Loop:
                 else:
                     self._tick(now_ns)
                 self._check_log(now_ns)
+                if now_ns - self._shown_ns >= SHOW_NS:
+                    self._show_latest(now_ns)
         except (SensorError, EngineError, OutputError) as error:
             self.failure = error
             self._fall(error)
         finally:
             self._end()
+        self._show_latest(self._clock())
 
     def summary(self) -> dict[str, Any]:
         """Return the figures of the session, by the keys of the ``--json`` output."""
@@ -153,6 +175,27 @@ class Loop:
             "state": self.state.name.lower(),
             "faults": list(self._faults),
         }
+
+    def _check_start(self, timeout_s: float) -> None:
+        """No estimate has come yet: raise SensorError when waiting on has no sense.
+
+        The sensor's own clock counts too, so that a recording played slowly is waited for.
+        """
+        now_ns = self._clock()
+        samples = self._pipeline.counters.samples
+        if samples != self._samples_seen:
+            self._samples_seen, self._samples_seen_ns = samples, now_ns
+        waited_s = (now_ns - self._samples_seen_ns) / NS_PER_S
+        # A session that is over without a single sample has failed too, however short it was meant to be.
+        if (
+            waited_s >= timeout_s
+            or self._pipeline.overdue_s() >= timeout_s
+            or (self._over() and self._samples_seen == 0)
+        ):
+            elapsed_s = (now_ns - self._started_ns) / NS_PER_S
+            raise SensorError(
+                f"{self._sensor.url}: no estimate in {elapsed_s:.1f} s: {self._pipeline.why_no_estimate()}"
+            )
 
     def _over(self) -> bool:
         return self._duration_ns is not None and self._clock() - self._started_ns >= self._duration_ns
@@ -206,7 +249,9 @@ class Loop:
             self._recorder.estimate(now_ns, estimate)
             self._recorder.timing(sent_ns, estimate.index, age_ms, (sent_ns - received_ns) / 1e3)
         elapsed_s = (sent_ns - self._started_ns) / NS_PER_S
-        self.latest = Snapshot(estimate, self._last, age_ms, self._faults, elapsed_s, self.age_ms.count)
+        self.latest = Snapshot(
+            estimate, self._last, age_ms, self._faults, elapsed_s, self.age_ms.count, self.explanation
+        )
 
     def _tick(self, now_ns: int, reported: tuple[Fault, ...] = ()) -> None:
         """No estimate: safety sees the time pass; the command goes out if it changed or the heartbeat is due."""
@@ -217,10 +262,7 @@ class Loop:
         if changed or now_ns - self._last.time_us * 1000 >= HEARTBEAT_NS:
             self._send(safe)
         if safe.new_faults and self.latest is not None:
-            last = self.latest
-            self.latest = Snapshot(
-                last.estimate, self._last, last.age_ms, self._faults, last.elapsed_s, self.age_ms.count
-            )
+            self.latest = replace(self.latest, command=self._last, faults=self._faults, explanation=self.explanation)
 
     def _send(self, safe: SafeCommand) -> None:
         command = Command(
@@ -239,8 +281,18 @@ class Loop:
                 self._recorder.note(now_ns, f"state {safe.state.name.lower()}")
         for fault in safe.new_faults:
             self._faults += (fault.value,)
+            words = explain(fault, self._safety.limits)
+            self.explanation = self.explanation or words
             if self._recorder is not None:
-                self._recorder.fault(now_ns, fault.value, fault.explanation)
+                self._recorder.fault(now_ns, fault.value, words)
+
+    def _show_latest(self, now_ns: int) -> None:
+        self._shown_ns = now_ns
+        if self._show is None:
+            return
+        if self.latest is not None:  # the time goes on, also while no estimate comes
+            self.latest = replace(self.latest, elapsed_s=(now_ns - self._started_ns) / NS_PER_S)
+        self._show(self.latest)
 
     def _new_dropped(self) -> int:
         dropped = self._pipeline.counters.dropped

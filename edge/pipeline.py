@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge.bundle import Bundle
+from edge.diagnosis import why_no_estimate
 from edge.errors import BundleError
 from edge.estimator import Estimate, Estimator
 from edge.sensors.frame import Frame, FrameDecoder, Kind
@@ -24,7 +25,7 @@ class Counters:
 
     samples: int  # frames of joint angles that were taken
     bad_frames: int  # frames refused by the decoder
-    dropped: int  # frames missing in the sequence, or duplicated, late or flagged as faulty by the sensor, and not used
+    dropped: int  # frames missing in the sequence, or late or flagged as faulty by the sensor, and not used
     gaps: int  # interruptions so long that the window had to be filled anew
     estimates: int
 
@@ -50,12 +51,16 @@ class Pipeline:
         )
         self._estimator = Estimator(bundle)
         self._estimates = 0
+        self._bytes = 0
+        # Twice the time that the differentiator and the window need to fill, which is more than any start needs.
+        self._fill_s = 2.0 * (bundle.age_s + manifest.network.window / manifest.rate_hz)
 
     def feed(self, chunk: bytes, received_ns: int) -> list[Estimate]:
         """Take bytes as they came, in any pieces; return the estimates that they complete.
 
         Raises SensorError for frames that cannot be this leg's, EngineError for a network that fails.
         """
+        self._bytes += len(chunk)
         estimates: list[Estimate] = []
         for frame in self._decoder.push(chunk):
             estimates.extend(self.feed_frame(frame, received_ns))
@@ -76,6 +81,16 @@ class Pipeline:
     def host_ns(self, time_s: float) -> int:
         """Host monotonic time of a moment of the sensor's clock."""
         return self._clock.host_ns(time_s * 1e6)
+
+    def overdue_s(self) -> float:
+        """How much longer the sensor has been sending, by its own clock, than a first estimate needs; negative before."""
+        if self._intake.first_us is None:
+            return -self._fill_s
+        return (max(self._intake.newest_us) - self._intake.first_us) * 1e-6 - self._fill_s
+
+    def why_no_estimate(self) -> str:
+        """What has come so far, what is wrong with it, and how to mend it; for a message."""
+        return why_no_estimate(self._bytes, self._decoder.counters, self._intake)
 
     @property
     def counters(self) -> Counters:

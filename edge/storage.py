@@ -16,6 +16,7 @@ import numpy.typing as npt
 from edge.errors import FileError, TrialError
 
 FloatArray = npt.NDArray[np.float64]
+_Row = tuple[int, list[str]]  # line number in the file, values
 
 
 @dataclass(frozen=True)
@@ -29,17 +30,24 @@ class Table:
     in_degrees: bool | None
 
     def column(self, name: str) -> FloatArray:
-        """One column (rows,). Raises TrialError when it is missing or not finite."""
-        if name not in self.columns:
-            raise TrialError(f"{self.path}: has no column '{name}': it has {_some(self.columns)}")
-        values = self.data[:, self.columns.index(name)]
+        """One column (rows,). Raises TrialError when it is missing, stands twice or is not finite."""
+        values = self.raw(name)
         bad = np.flatnonzero(~np.isfinite(values))
         if len(bad):
             raise TrialError(
                 f"{self.path}: column '{name}' is not a number at time {self.time_s[bad[0]]:g} s "
-                f"({len(bad)} of {len(values)} rows): fill the gap or cut the trial with start_s and end_s"
+                f"({len(bad)} of {len(values)} rows): fill the gap, or remove those rows at the file's start or end"
             )
         return values
+
+    def raw(self, name: str) -> FloatArray:
+        """One column (rows,) that may hold NaN. Raises TrialError when it is missing or stands twice."""
+        found = self.columns.count(name)
+        if found == 0:
+            raise TrialError(f"{self.path}: has no column '{name}': it has {_some(self.columns)}")
+        if found > 1:
+            raise TrialError(f"{self.path}: column '{name}' stands {found} times: remove all but one")
+        return self.data[:, self.columns.index(name)]
 
 
 def _some(names: Sequence[str], limit: int = 8) -> str:
@@ -52,21 +60,23 @@ def read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise FileError(f"{path}: is not a text file: give a .mot, .sto or .csv file") from None
+        raise FileError(f"{path}: is not a text file: it is damaged or of another kind, give another one") from None
     except OSError as error:
         raise FileError(f"{path}: cannot be read ({error.strerror}): check the path and its permissions") from None
+    except ValueError as error:  # a NUL in the path
+        raise FileError(f"{path!r}: cannot be read ({error}): check the path") from None
 
 
 def read_table(path: Path) -> Table:
     """Read a .mot, .sto or .csv file. Raises FileError or TrialError naming the file, the place and the mend."""
     text = read_text(path)
     if path.suffix.lower() == ".csv":
-        names, rows, first_line, in_degrees = _split_csv(path, text)
+        names, rows, in_degrees = _split_csv(path, text)
     elif path.suffix.lower() in (".mot", ".sto"):
-        names, rows, first_line, in_degrees = _split_storage(path, text)
+        names, rows, in_degrees = _split_storage(path, text)
     else:
         raise FileError(f"{path}: unknown kind of file '{path.suffix}': give a .mot, .sto or .csv file")
-    data = _numbers(path, names, rows, first_line)
+    data = _numbers(path, names, rows)
     time = data[:, 0]
     if not np.all(np.isfinite(time)):
         raise TrialError(f"{path}: the time column holds values that are not numbers: mend the file")
@@ -80,7 +90,7 @@ def read_table(path: Path) -> Table:
     return Table(path, time.copy(), tuple(names[1:]), data[:, 1:].copy(), in_degrees)
 
 
-def _split_storage(path: Path, text: str) -> tuple[list[str], list[list[str]], int, bool | None]:
+def _split_storage(path: Path, text: str) -> tuple[list[str], list[_Row], bool | None]:
     lines = text.splitlines()
     ends = [i for i, line in enumerate(lines) if line.strip().lower() == "endheader"]
     if not ends:
@@ -96,40 +106,42 @@ def _split_storage(path: Path, text: str) -> tuple[list[str], list[list[str]], i
             in_degrees = word == "yes"
         if key.strip().lower() in ("nrows", "datarows") and word.isdigit():
             declared_rows = int(word)
+    if in_degrees is None and any(line.startswith("# SIMM Motion File Header") for line in lines[: ends[0]]):
+        in_degrees = True  # the old format knows nothing else, and OpenSim reads it so
     start = ends[0] + 1
     while start < len(lines) and not lines[start].strip():
         start += 1
     if start >= len(lines):
         raise FileError(f"{path}: ends after its header: the file is truncated, copy or export it again")
     names = lines[start].split()
-    rows = [line.split() for line in lines[start + 1 :] if line.strip()]
+    rows = [(i + 1, lines[i].split()) for i in range(start + 1, len(lines)) if lines[i].strip()]
     if declared_rows is not None and len(rows) < declared_rows:
         raise FileError(
             f"{path}: header announces {declared_rows} rows, the file holds {len(rows)}: it is truncated, copy it again"
         )
-    return names, rows, start + 2, in_degrees
+    return names, rows, in_degrees
 
 
-def _split_csv(path: Path, text: str) -> tuple[list[str], list[list[str]], int, bool | None]:
-    rows = [row for row in csv.reader(text.splitlines()) if row]
-    if not rows:
+def _split_csv(path: Path, text: str) -> tuple[list[str], list[_Row], bool | None]:
+    try:
+        numbered = [(i + 1, row) for i, row in enumerate(csv.reader(text.splitlines())) if any(v.strip() for v in row)]
+    except csv.Error as error:
+        raise FileError(f"{path}: is not a table of comma-separated values ({error}): export it again") from None
+    if not numbered:
         raise FileError(f"{path}: is empty: export the recording again")
-    return [name.strip() for name in rows[0]], rows[1:], 2, None
+    return [name.strip() for name in numbered[0][1]], numbered[1:], None
 
 
-def _numbers(path: Path, names: Sequence[str], rows: Sequence[Sequence[str]], first_line: int) -> FloatArray:
+def _numbers(path: Path, names: Sequence[str], rows: Sequence[_Row]) -> FloatArray:
     if not names or names[0].lower() != "time":
         raise TrialError(f"{path}: the first column is '{names[0] if names else ''}', not 'time': name it so")
-    repeated = {n for n in names if list(names).count(n) > 1}
-    if repeated:
-        raise TrialError(f"{path}: column '{sorted(repeated)[0]}' stands twice: remove one")
     if len(rows) < 2:
         raise TrialError(f"{path}: holds {len(rows)} rows of data: a recording needs at least 2")
     data = np.empty((len(rows), len(names)))
-    for i, row in enumerate(rows):
+    for i, (line, row) in enumerate(rows):
         if len(row) != len(names):
             raise FileError(
-                f"{path}: line {first_line + i} has {len(row)} values for {len(names)} columns: "
+                f"{path}: line {line} has {len(row)} values for {len(names)} columns: "
                 "the file is truncated or malformed, export it again"
             )
         try:
@@ -137,7 +149,7 @@ def _numbers(path: Path, names: Sequence[str], rows: Sequence[Sequence[str]], fi
         except ValueError:
             bad = next(k for k, value in enumerate(row) if not _is_number(value))
             raise FileError(
-                f"{path}: line {first_line + i}, column '{names[bad]}': '{row[bad]}' is not a number: mend the file"
+                f"{path}: line {line}, column '{names[bad]}': '{row[bad]}' is not a number: mend the file"
             ) from None
     return data
 
@@ -192,6 +204,7 @@ def write_sto(path: Path, title: str, columns: Sequence[str], time_s: FloatArray
         yield f"{title}\nversion=1\nnRows={len(time_s)}\nnColumns={len(columns) + 1}\ninDegrees=no\nendheader\n"
         yield "\t".join(["time", *columns]) + "\n"
         for t, row in zip(time_s, data, strict=True):
-            yield "\t".join([f"{t:.8g}", *(f"{value:.10g}" for value in row)]) + "\n"
+            # Fifteen digits tell rows apart even on a clock that counts from 1970.
+            yield "\t".join([f"{t:.15g}", *(f"{value:.10g}" for value in row)]) + "\n"
 
     write_text(path, "".join(lines()))

@@ -29,12 +29,14 @@ FloatArray = npt.NDArray[np.float64]
 
 _MOST_RADIANS = 2.0 * math.pi  # no joint of a leg or arm turns further: a larger "radian" is a degree
 _SHORTEST_ROWS = 8  # what a quintic spline through a padded recording needs
+_LONGEST_HOLE_S = 0.1  # a movement of 6 Hz goes past half a cycle within it
+_HIGHEST_BASE_M = 100.0
 
 
 class TrialSpec(BaseModel):
     """One [[trial]] of a trials file. Paths are relative to the file."""
 
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
 
     kinematics: Path
     ground_reaction: Path | None = None
@@ -45,9 +47,10 @@ class TrialSpec(BaseModel):
     end_s: float | None = None
     subject: str = "unnamed"
     speed_mps: float | None = Field(default=None, ge=0)
-    mass_kg: float | None = Field(default=None, gt=0)
-    height_m: float | None = Field(default=None, gt=0)
-    leg_length_m: float | None = Field(default=None, gt=0)
+    # The limits catch grams, centimetres and millimetres.
+    mass_kg: float | None = Field(default=None, gt=1, lt=500)
+    height_m: float | None = Field(default=None, gt=0.3, lt=3)
+    leg_length_m: float | None = Field(default=None, gt=0.1, lt=2)
     task: str | None = None
     base: Literal["measured", "fixed"] = "measured"
 
@@ -147,8 +150,9 @@ def read_trials_file(path: Path) -> list[TrialSpec]:
             spec = TrialSpec.model_validate(entry)
         except ValidationError as error:
             first = error.errors()[0]
-            key = ".".join(str(p) for p in first["loc"])
-            raise TrialError(f"{path}: trial {i + 1}: `{key}`: {first['msg']}: mend or remove the key") from None
+            key = ".".join(str(p) for p in first["loc"]) or "trial"
+            said = first["msg"][:1].lower() + first["msg"][1:]
+            raise TrialError(f"{path}: trial {i + 1}: `{key}`: {said}: mend or remove the key") from None
         folder = path.resolve().parent
         specs.append(
             spec.model_copy(
@@ -172,6 +176,7 @@ def load_trial(spec: TrialSpec, model: Model, *, name: str) -> Trial:
     table = read_table(spec.kinematics)
     if len(table.time_s) < _SHORTEST_ROWS:
         raise TrialError(f"{spec.kinematics}: holds {len(table.time_s)} rows: a trial needs at least {_SHORTEST_ROWS}")
+    _require_sampling(table)
     person = scale_uniformly(model, mass_kg=spec.mass_kg, leg_length_m=spec.leg_length_m, height_m=spec.height_m)
     q = np.stack([_angle(table, j.coordinate.format(side=spec.side), j.name) * j.sign for j in person.joints], axis=1)
     if spec.base == "fixed":
@@ -181,14 +186,13 @@ def load_trial(spec: TrialSpec, model: Model, *, name: str) -> Trial:
         base = np.stack(
             [_angle(table, person.base.tilt, "tilt"), _base_column(table, x), _base_column(table, y)], axis=1
         )
+        height = float(np.abs(base[:, 2]).max())
+        if height > _HIGHEST_BASE_M:
+            raise TrialError(
+                f"{table.path}: column '{y}' reaches {height:.4g} m: the values look like millimetres: convert them to metres"
+            )
     start, end = _range(spec, table, name)
     trial = Trial(name, spec.subject, spec.side, person, table.time_s, q, base, None, start, end)
-    rate = (len(table.time_s) - 1) / (table.time_s[-1] - table.time_s[0])
-    if rate <= 2.0 * zero_phase.CUTOFF_HZ:
-        raise TrialError(
-            f"{spec.kinematics}: sampled at {rate:.3g} Hz: at least {2 * zero_phase.CUTOFF_HZ:g} Hz are needed to "
-            "differentiate a movement; is the time column in seconds?"
-        )
     if spec.ground_reaction is None and spec.external_loads is None:
         return trial
     if spec.base == "fixed":
@@ -202,6 +206,23 @@ def load_trial(spec: TrialSpec, model: Model, *, name: str) -> Trial:
     return replace(trial, ground_reaction=reaction)
 
 
+def _require_sampling(table: Table) -> None:
+    """Raise TrialError unless the rows are close enough to each other to differentiate a movement."""
+    rate = (len(table.time_s) - 1) / (table.time_s[-1] - table.time_s[0])
+    if rate <= 2.0 * zero_phase.CUTOFF_HZ:
+        raise TrialError(
+            f"{table.path}: sampled at {rate:.3g} Hz: more than {2 * zero_phase.CUTOFF_HZ:g} Hz are needed to "
+            "differentiate a movement; is the time column in seconds?"
+        )
+    steps = np.diff(table.time_s)
+    longest = int(np.argmax(steps))
+    if steps[longest] > _LONGEST_HOLE_S:
+        raise TrialError(
+            f"{table.path}: no rows for {steps[longest]:.3g} s after {table.time_s[longest]:g} s: a hole of more than "
+            f"{_LONGEST_HOLE_S:g} s cannot be differentiated across: fill it or cut the file there"
+        )
+
+
 def _range(spec: TrialSpec, table: Table, name: str) -> tuple[float, float]:
     first, last = float(table.time_s[0]), float(table.time_s[-1])
     start = first if spec.start_s is None else spec.start_s
@@ -211,7 +232,10 @@ def _range(spec: TrialSpec, table: Table, name: str) -> tuple[float, float]:
             f"{name}: start_s {start:g} and end_s {end:g} do not lie in order within the recording, "
             f"which runs from {first:g} to {last:g} s"
         )
-    return max(start, first), min(end, last)
+    start, end = max(start, first), min(end, last)
+    if not np.any((table.time_s >= start - 1e-9) & (table.time_s <= end + 1e-9)):
+        raise TrialError(f"{name}: no row lies between start_s {start:g} and end_s {end:g}: widen the range")
+    return start, end
 
 
 def _angle(table: Table, coordinate: str, joint: str) -> FloatArray:

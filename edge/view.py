@@ -1,26 +1,22 @@
 """The live view in the terminal: what the muscles do, what the joints carry, in which state the device is.
 
-It draws 10 times a second in a thread of its own from the loop's newest snapshot, a reference that it only reads,
-and fits 80 x 24 characters: a model with more muscles than fit shows the most active ones.
+It fits 80 x 24 characters: a model with more muscles than fit shows the most active ones. Drawing happens in a process
+of its own, :mod:`edge.view_process`.
 """
 
 from __future__ import annotations
 
 import math
-import sys
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Sequence
 
 from rich.console import Console, Group, RenderableType
-from rich.live import Live
 from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
 from edge.control.state import State
-from edge.loop import Snapshot
+from edge.view_line import Header, Picture
 
-FRAMES_PER_S = 10
 BAR_CELLS = 34
 EIGHTHS = " ▏▎▍▌▋▊▉█"
 STATE_STYLE = {
@@ -42,68 +38,61 @@ def bar(fraction: float, cells: int, *, blocks: bool) -> str:
 
 
 class View:
-    """Draws snapshots.
+    """Draws pictures.
 
     Args:
-        latest: gives the newest snapshot, or None while there is none.
-        muscle_names, joint_names: as in the model.
-        joint_rows: for each joint, the index of its torque row in the estimate.
-        title: what is running, for the head line.
+        header: the names.
         console: where to; decides by itself what the terminal can show.
     """
 
-    def __init__(
-        self,
-        latest: Callable[[], Snapshot | None],
-        *,
-        muscle_names: Sequence[str],
-        joint_names: Sequence[str],
-        joint_rows: Sequence[int],
-        title: str,
-        console: Console,
-    ) -> None:
-        self._latest = latest
-        self._muscles, self._joints, self._rows = tuple(muscle_names), tuple(joint_names), tuple(joint_rows)
-        self._title = title
+    def __init__(self, header: Header, console: Console) -> None:
+        self._muscles, self._joints, self._rows = header.muscle_names, header.joint_names, header.joint_rows
+        self._title = header.title
         self._console = console
         self._blocks = console.encoding.lower().startswith("utf")
 
-    def show(self) -> AbstractContextManager[object]:
-        """While inside, the view is drawn; where the console is no terminal, nothing is."""
-        if not self._console.is_terminal:
-            return nullcontext()
-        return Live(
-            get_renderable=self.render,
-            console=self._console,
-            refresh_per_second=FRAMES_PER_S,
-            vertical_overflow="crop",
-        )
-
-    def render(self) -> RenderableType:
-        """Draw the newest snapshot."""
-        snapshot = self._latest()
-        if snapshot is None:
-            return Panel("waiting for the sensor's first samples (Ctrl-C stops)", title=self._title, width=self._width)
-        return Group(self._head(snapshot), self._muscle_panel(snapshot), self._joint_panel(snapshot))
+    def render(self, picture: Picture) -> RenderableType:
+        """Draw one picture."""
+        notes = self._notes(picture)
+        if picture.q is None:
+            text = "waiting for the sensor's first samples (Ctrl-C stops)"
+            return Group(Panel(text, title=self._title, width=self._width), *notes)
+        muscles = self._muscle_panel(picture, sum(map(self._height, notes)))
+        return Group(self._head(picture), *notes, muscles, self._joint_panel(picture, picture.q))
 
     @property
     def _width(self) -> int:
         return min(self._console.width, 80)
 
-    def _head(self, snapshot: Snapshot) -> RenderableType:
-        state = State(snapshot.command.state)
+    def _height(self, text: Text) -> int:
+        return len(text.wrap(self._console, self._console.width))
+
+    def _head(self, picture: Picture) -> RenderableType:
+        state = State(picture.state)
         line = Text.assemble(
             (f" {state.name} ", STATE_STYLE[state]),
-            f"  {snapshot.elapsed_s:6.1f} s   {snapshot.estimates} estimates   age {snapshot.age_ms:5.1f} ms",
+            f"  {picture.elapsed_s:6.1f} s   {picture.estimates} estimates   age {picture.age_ms:5.1f} ms",
         )
-        if snapshot.faults:
-            line.append("   " + ", ".join(snapshot.faults), style="bold red")
+        if picture.faults:
+            line.append("   " + ", ".join(picture.faults), style="bold red")
         line.truncate(self._width, overflow="ellipsis")
         return line
 
-    def _muscle_panel(self, snapshot: Snapshot) -> RenderableType:
-        activation, force = snapshot.estimate.activation.tolist(), snapshot.estimate.force_n.tolist()
-        room = max(self._console.height - len(self._joints) - 8, 1)
+    def _notes(self, picture: Picture) -> list[Text]:
+        """What the user has to read: the first fault in words, the newest warning. Each in three lines at most."""
+        notes = []
+        if picture.explanation:
+            notes.append(Text(picture.explanation, style="red"))
+        if picture.warning:
+            notes.append(Text(f"warning: {picture.warning}", style="yellow"))
+        for note in notes:
+            # Less than the lines hold, because a word that does not fit at the end of one moves to the next.
+            note.truncate(3 * self._width - 30, overflow="ellipsis")
+        return notes
+
+    def _muscle_panel(self, picture: Picture, used_lines: int) -> RenderableType:
+        activation, force = picture.activation, picture.force_n
+        room = max(self._console.height - len(self._joints) - 8 - used_lines, 1)
         shown = list(range(len(self._muscles)))
         if len(shown) > room:
             # In the model's order, so that bars do not jump about.
@@ -126,8 +115,7 @@ class View:
         more = f" (the {len(shown)} most active of {len(self._muscles)})" if hidden else ""
         return Panel(table, title=f"{self._title}: activation and force{more}", width=self._width, padding=(0, 1))
 
-    def _joint_panel(self, snapshot: Snapshot) -> RenderableType:
-        estimate = snapshot.estimate
+    def _joint_panel(self, picture: Picture, q: Sequence[float]) -> RenderableType:
         table = Table.grid(padding=(0, 2), expand=True)
         table.add_column(no_wrap=True)
         for _ in range(3):
@@ -136,13 +124,8 @@ class View:
         for joint, (name, row) in enumerate(zip(self._joints, self._rows, strict=True)):
             table.add_row(
                 name,
-                f"{math.degrees(estimate.q[joint]):7.1f} deg",
-                f"{estimate.torque_nm[row]:7.1f} Nm",
-                f"{snapshot.command.torque_nm[joint]:7.2f} Nm",
+                f"{math.degrees(q[joint]):7.1f} deg",
+                f"{picture.torque_nm[row]:7.1f} Nm",
+                f"{picture.command_nm[joint]:7.2f} Nm",
             )
         return Panel(table, title="joints", width=self._width, padding=(0, 1))
-
-
-def stderr_console() -> Console:
-    """The console of the view: stderr, so that stdout stays free for results."""
-    return Console(stderr=True, file=sys.stderr)

@@ -9,192 +9,30 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 import numpy as np
 
-from edge.errors import FileError, MissingExtraError, ModelError
+from edge.errors import FileError, ModelError
 from edge.msk.geometry import Geometry, LengthPolynomial, monomial_exponents
-from edge.msk.model import Base, Joint, Model, Muscle, Segment
-from edge.msk.spline import FloatArray, Spline
+from edge.msk.model import Base, Joint, Model, Muscle
+from edge.msk.spline import FloatArray
 from edge.storage import write_text
+from tools.opensim_leg import JointPlan, OpenSimLeg
 
 MAX_DEGREE = {1: 12, 2: 10, 3: 6}  # by number of crossed joints; the degree used is chosen by held-out error
-_CENTER_KNOTS = 81
 _CROSSING_MM = 0.05  # a muscle crosses a joint when its moment arm ever exceeds this
-_CENTER_MM = 0.01  # a joint centre that moves less than this is constant
 _ENOUGH_MM = 0.05  # RMS error of moment arms at which a higher degree is not tried
 _SAMPLES = 1500
-
-
-@dataclass(frozen=True)
-class JointPlan:
-    """Which coordinate of the OpenSim model becomes which joint, over which range of our angle (rad)."""
-
-    name: str
-    coordinate: str  # with {side}
-    range_rad: tuple[float, float]
-
 
 LEG_PLAN = (
     JointPlan("hip", "hip_flexion_{side}", (np.radians(-35.0), np.radians(70.0))),
     JointPlan("knee", "knee_angle_{side}", (np.radians(-105.0), np.radians(10.0))),
     JointPlan("ankle", "ankle_angle_{side}", (np.radians(-40.0), np.radians(35.0))),
 )
-
-
-class OpenSimLeg:
-    """The OpenSim side of the import: sets our angles in the model and asks it questions. Holds the Model alive."""
-
-    def __init__(self, path: Path, side: str, plan: Sequence[JointPlan], base: tuple[str, tuple[str, str]]) -> None:
-        try:
-            import opensim
-        except ImportError:
-            raise MissingExtraError("opensim", "opensim", "import-model") from None
-        if not path.is_file():
-            raise FileError(f"{path}: no such file: give the path of an OpenSim model (.osim)")
-        opensim.Logger.setLevelString("Error")
-        try:
-            self.model = opensim.Model(str(path))
-            self.state = self.model.initSystem()
-        except RuntimeError as error:
-            reason = str(error).strip().splitlines()[0]
-            raise FileError(
-                f"{path}: OpenSim cannot load this model ({reason}): open it in OpenSim to see why"
-            ) from None
-        self.osim = opensim
-        self.path = path
-        self.side = side
-        self.plan = plan
-        coordinates = {c.getName(): c for c in self.model.getCoordinateSet()}
-        self.coordinates = [self._coordinate(coordinates, p.coordinate.format(side=side)) for p in plan]
-        self.tilt = self._coordinate(coordinates, base[0])
-        self.bodies = [self._moved_body(c) for c in self.coordinates]
-        self.parent = self._frame_body(self.coordinates[0].getJoint().getParentFrame())
-        self.signs = [self._sign(c, b) for c, b in zip(self.coordinates, self.bodies, strict=True)]
-
-    def _coordinate(self, coordinates: Mapping[str, Any], name: str) -> Any:
-        if name not in coordinates:
-            raise ModelError(f"{self.path}: has no coordinate '{name}': it has {', '.join(sorted(coordinates))}")
-        return coordinates[name]
-
-    def _frame_body(self, frame: Any) -> Any:
-        return self.model.getBodySet().get(frame.findBaseFrame().getName())
-
-    def _moved_body(self, coordinate: Any) -> Any:
-        return self._frame_body(coordinate.getJoint().getChildFrame())
-
-    def _angle_in_ground(self, body: Any) -> float:
-        """Angle of the body's x axis in the ground's sagittal plane."""
-        x = body.expressVectorInGround(self.state, self.osim.Vec3(1, 0, 0))
-        return float(np.arctan2(x.get(1), x.get(0)))
-
-    def _sign(self, coordinate: Any, body: Any) -> float:
-        """+1 when a growing coordinate turns its body counter-clockwise, seen with x forward and y up."""
-        angles = []
-        for value in (0.0, 0.1):
-            coordinate.setValue(self.state, value)
-            self.model.realizePosition(self.state)
-            angles.append(self._angle_in_ground(body))
-        coordinate.setValue(self.state, 0.0)
-        turn = float(np.angle(np.exp(1j * (angles[1] - angles[0]))))
-        if abs(turn) < 0.05:
-            raise ModelError(
-                f"{self.path}: coordinate '{coordinate.getName()}' turns its body {turn:.3f} rad per 0.1 rad in the "
-                "sagittal plane: it is no flexion of this plane"
-            )
-        return 1.0 if turn > 0 else -1.0
-
-    def set_angles(self, q: Iterable[float]) -> None:
-        for coordinate, sign, value in zip(self.coordinates, self.signs, q, strict=True):
-            coordinate.setValue(self.state, float(sign * value), False)
-        self.model.realizePosition(self.state)
-
-    def origin_in(self, body: Any, frame: Any) -> FloatArray:
-        place = body.findStationLocationInAnotherFrame(self.state, self.osim.Vec3(0), frame)
-        return np.array([place.get(0), place.get(1)])
-
-    def joint_center(self, index: int) -> Spline:
-        """Where the joint's body has its origin in the frame of the body before it, over the joint's range."""
-        before = self.parent if index == 0 else self.bodies[index - 1]
-        low, high = self.plan[index].range_rad
-        # A little beyond the range, so that the straight continuation begins outside of it.
-        knots = np.linspace(low - 0.1, high + 0.1, _CENTER_KNOTS)
-        q = np.zeros(len(self.plan))
-        places = []
-        for angle in knots:
-            q[index] = angle
-            self.set_angles(q)
-            places.append(self.origin_in(self.bodies[index], before))
-        values = np.array(places)
-        if np.ptp(values, axis=0).max() < _CENTER_MM * 1e-3:
-            return Spline(np.zeros(1), values.mean(axis=0)[None])
-        return Spline(knots, values)
-
-    def segment(self, index: int, name: str) -> Segment:
-        """The body that a joint moves, with everything that hangs on it and is not a later joint's, at zero angles."""
-        self.set_angles(np.zeros(len(self.plan)))
-        frame = self.bodies[index]
-        mass, moment, parts = 0.0, np.zeros(2), []
-        for body in self._carried(index):
-            m = float(body.getMass())
-            place = body.findStationLocationInAnotherFrame(self.state, body.getMassCenter(), frame)
-            xy = np.array([place.get(0), place.get(1)])
-            mass += m
-            moment += m * xy
-            parts.append((m, xy, self._sagittal_inertia(body)))
-        if mass <= 0.0:
-            raise ModelError(
-                f"{self.path}: the bodies moved by '{self.plan[index].name}' have no mass: give them theirs"
-            )
-        com = moment / mass
-        inertia = sum(i + m * float(((xy - com) ** 2).sum()) for m, xy, i in parts)
-        return Segment(name, mass, (float(com[0]), float(com[1])), float(inertia))
-
-    def _sagittal_inertia(self, body: Any) -> float:
-        """Moment of inertia about the ground's z axis through the body's centre of mass, in the present pose."""
-        inertia = body.getInertia()
-        m, p = inertia.getMoments(), inertia.getProducts()
-        tensor = np.array(
-            [[m.get(0), p.get(0), p.get(1)], [p.get(0), m.get(1), p.get(2)], [p.get(1), p.get(2), m.get(2)]]
-        )
-        ground = self.model.getGround()
-        z = ground.expressVectorInAnotherFrame(self.state, self.osim.Vec3(0, 0, 1), body)
-        axis = np.array([z.get(i) for i in range(3)])
-        return float(axis @ tensor @ axis)
-
-    def _carried(self, index: int) -> list[Any]:
-        names = [b.getName() for b in self.bodies]
-        parent_of = {
-            self._base_name(j.getChildFrame()): self._base_name(j.getParentFrame()) for j in self.model.getJointSet()
-        }
-        carried = []
-        for body in self.model.getBodySet():
-            name = body.getName()
-            while name not in names and name in parent_of:
-                name = parent_of[name]
-            if name == names[index]:
-                carried.append(body)
-        return carried
-
-    @staticmethod
-    def _base_name(frame: Any) -> str:
-        return str(frame.findBaseFrame().getName())
-
-    def path_samples(self, muscle: Any, q: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Length (n,) and moment arms (n, n_joints) in m of a muscle at our angles q (n, n_joints)."""
-        lengths = np.empty(len(q))
-        arms = np.empty_like(q)
-        for i, row in enumerate(q):
-            self.set_angles(row)
-            lengths[i] = muscle.getLength(self.state)
-            for j, (coordinate, sign) in enumerate(zip(self.coordinates, self.signs, strict=True)):
-                arms[i, j] = sign * muscle.computeMomentArm(self.state, coordinate)
-        return lengths, arms
 
 
 def _halton(count: int, dimensions: int) -> FloatArray:
@@ -248,13 +86,27 @@ def _errors(poly: LengthPolynomial, q: FloatArray, length: FloatArray, arms: Flo
     }
 
 
+def crossed_joints(leg: OpenSimLeg, muscle: Any) -> list[int]:
+    """Joints on whose angle the muscle's length depends.
+
+    Not those with a moment arm alone: OpenSim's wrapping leaves noise of a millimetre at joints a muscle never reaches.
+    """
+    low, high = leg.limits()
+    probe = low + _halton(40, len(leg.plan)) * (high - low)
+    length, arms = leg.path_samples(muscle, probe)
+    crossed = []
+    for j in np.flatnonzero(np.abs(arms).max(axis=0) > _CROSSING_MM * 1e-3):
+        moved = probe.copy()
+        moved[:, j] = np.roll(probe[:, j], 1)
+        if np.abs(leg.path_samples(muscle, moved)[0] - length).max() > _CROSSING_MM * 1e-3:
+            crossed.append(int(j))
+    return crossed
+
+
 def import_muscle(leg: OpenSimLeg, muscle: Any, name: str) -> Muscle:
     """One muscle: its parameters, and the polynomial of the lowest degree whose held-out error is small enough."""
-    low = np.array([p.range_rad[0] for p in leg.plan])
-    high = np.array([p.range_rad[1] for p in leg.plan])
-    probe = low + _halton(40, len(leg.plan)) * (high - low)
-    _, probe_arms = leg.path_samples(muscle, probe)
-    crossed = [j for j in range(len(leg.plan)) if np.abs(probe_arms[:, j]).max() > _CROSSING_MM * 1e-3]
+    low, high = leg.limits()
+    crossed = crossed_joints(leg, muscle)
     if not crossed:
         names = ", ".join(p.name for p in leg.plan)
         raise ModelError(f"{leg.path}: muscle '{muscle.getName()}' crosses none of {names}: leave it out of --muscles")
@@ -301,7 +153,8 @@ def import_leg(
     plan: Sequence[JointPlan] = LEG_PLAN,
     progress: Any = None,
 ) -> Model:
-    """Make a planar model of one leg. `muscles` are names without the side suffix; None takes all of that side.
+    """Make a planar model of one leg. `muscles` are names without the side suffix; None takes all of that side
+    that cross a joint of the plan.
 
     Raises FileError, ModelError or MissingExtraError.
     """
@@ -309,7 +162,11 @@ def import_leg(
     suffix = f"_{side}"
     available = {m.getName(): m for m in leg.model.getMuscles()}
     of_side = [n.removesuffix(suffix) for n in available if n.endswith(suffix)]
-    wanted = list(muscles) if muscles else of_side
+    wanted = list(muscles) if muscles else [n for n in of_side if crossed_joints(leg, available[n + suffix])]
+    if not wanted:
+        raise ModelError(
+            f"{path}: no muscle of side '{side}' crosses {', '.join(p.name for p in plan)}: take another --side"
+        )
     missing = [n for n in wanted if n not in of_side]
     if missing:
         raise ModelError(f"{path}: has no muscle '{missing[0]}{suffix}': it has {', '.join(of_side)}")
@@ -354,7 +211,8 @@ def import_leg(
 @click.argument("osim", type=click.Path(path_type=Path))
 @click.option("--side", type=click.Choice(["r", "l"]), default="r", show_default=True, help="Which leg.")
 @click.option(
-    "--muscles", help="Muscles to take, without the side suffix, separated by commas. Default: all of that side."
+    "--muscles",
+    help="Muscles to take, without the side suffix, separated by commas. Default: all that cross a joint of that leg.",
 )
 @click.option("--name", help="Name of the model. Default: the name of the output file.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The model file to write (.json).")

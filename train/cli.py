@@ -84,7 +84,7 @@ def train_command(
     inputs: str,
     age_ms: float,
     window: int,
-    look_ahead: int,
+    look_ahead: int | None,
     rate_hz: float,
     differentiator: str,
     compat: bool,
@@ -100,6 +100,9 @@ def train_command(
     """
     if out.suffix != ".msk":
         raise FileError(f"{out}: a bundle ends in .msk: name it so")
+    if look_ahead is None:
+        # Causal inputs have their delay in the differentiator, which uses it better than the network does.
+        look_ahead = 0 if inputs == "causal" else window // 2
     if look_ahead >= window:
         raise click.UsageError(f"--look-ahead {look_ahead} must be smaller than --window {window}")
     model = load_model(model_name)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from edge.bundle import Bundle
     from edge.config import Config
     from edge.record import Recorder
-
-SWITCH_INTERVAL_S = 0.0005
-"""How soon the view's thread hands the interpreter back to the loop; Python's own 5 ms would be half a sample."""
 
 
 @click.command(
@@ -81,7 +78,8 @@ def run(
     from edge.outputs import open_output
     from edge.pipeline import Pipeline
     from edge.sensors import open_sensor
-    from edge.view import View, stderr_console
+    from edge.view_feed import ViewFeed
+    from edge.view_line import Header
 
     config = load_config(config_file)
     bundle = Bundle.read(bundle_name)
@@ -96,6 +94,12 @@ def run(
         raise ConfigError("an armed run must be recorded: leave out --no-log and `run.log = false`, or leave out --arm")
 
     with ExitStack() as stack:
+        feed = None
+        if view is not False and sys.stderr.isatty():
+            # First, so that it gets ready while the rest is opened, and is closed when all else is quiet.
+            feed = stack.enter_context(
+                ViewFeed(Header(bundle.manifest.subject, model.muscle_names, model.joint_names, rows), warn=_warn)
+            )
         recorder = None
         if log_path is not None:
             recorder = stack.enter_context(
@@ -117,24 +121,18 @@ def run(
             recorder=recorder,
             period_s=1.0 / bundle.manifest.rate_hz,
             duration_s=duration_s if duration_s is not None else config.run.duration_s,
-            warn=_warn,
+            first_sample_timeout_s=config.run.first_sample_timeout_s,
+            warn=_warn if feed is None else feed.warn,
+            show=None if feed is None else feed.show,
         )
-        if view is not False:
-            live = View(
-                lambda: loop.latest,
-                muscle_names=model.muscle_names,
-                joint_names=model.joint_names,
-                joint_rows=rows,
-                title=bundle.manifest.subject,
-                console=stderr_console(),
-            )
-            stack.enter_context(live.show())
-        with stop_on_signals(loop), _short_switch_interval():
+        with stop_on_signals(loop):
             loop.run()
     problem = recorder.check() if recorder is not None else None
     if problem is not None:
         _warn(problem)
     print_summary({**loop.summary(), "log": None if recorder is None else str(recorder.path)}, as_json=as_json)
+    if loop.explanation and loop.failure is None:
+        _warn(f"the session went to FAULT and commands to zero, until it is started again: {loop.explanation}")
     if loop.failure is not None:
         raise loop.failure
 
@@ -191,15 +189,7 @@ def _no_log_of_nothing(recorder: Recorder | None) -> Iterator[None]:
         raise
 
 
-@contextmanager
-def _short_switch_interval() -> Iterator[None]:
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(SWITCH_INTERVAL_S)
-    try:
-        yield
-    finally:
-        sys.setswitchinterval(before)
-
-
 def _warn(line: str) -> None:
-    click.echo(f"warning: {line}", err=True)
+    # A terminal that is gone must not end a session.
+    with suppress(OSError):
+        click.echo(f"warning: {line}", err=True)

@@ -16,6 +16,13 @@ from edge.storage import write_sto
 from edge.trials import Trial, load_trials
 
 
+def _finite(_context: click.Context, _parameter: click.Parameter, value: float | None) -> float | None:
+    """A range does not refuse NaN: it compares false with both ends."""
+    if value is not None and not np.isfinite(value):
+        raise click.BadParameter(f"{value} is not a finite number")
+    return value
+
+
 @click.command(epilog="Example:\n\n  edge-msk solve --trials walk.toml --model leg9 --estimator id-so --out walk.sto")
 @click.option("--trials", "trials_file", type=click.Path(path_type=Path), required=True, help="Trials file (.toml).")
 @click.option("--model", "model_name", default="leg9", show_default=True, help="A packaged model or a model file.")
@@ -30,7 +37,11 @@ from edge.trials import Trial, load_trials
     "--compat", is_flag=True, help="Copy OpenSim's choices (Millard curves, no passive force) for comparison."
 )
 @click.option(
-    "--rate", "rate_hz", type=click.FloatRange(1.0, 10000.0), help="Output rate in Hz. Default: the recording's."
+    "--rate",
+    "rate_hz",
+    type=click.FloatRange(1.0, 10000.0),
+    callback=_finite,
+    help="Output rate in Hz. Default: the recording's.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The .sto file to write.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
@@ -74,10 +85,7 @@ def solve(
         return
     click.echo(f"{len(torque)} frames -> {', '.join(str(p) for p in outs)}")
     for row in model.row_names:
-        click.echo(
-            f"  {row:<8} torque RMS {torque_rms[row]:8.2f} Nm   "
-            f"largest reserve {reserve_max[row]:8.3f} Nm"
-        )
+        click.echo(f"  {row:<8} torque RMS {torque_rms[row]:8.2f} Nm   largest reserve {reserve_max[row]:8.3f} Nm")
 
 
 def _solve_trial(trial: Trial, mode: MuscleMode, rate_hz: float | None) -> tuple[np.ndarray, list[str], np.ndarray]:

@@ -40,7 +40,9 @@ _PASSIVE_SHAPE, _PASSIVE_STRAIN, _PASSIVE_MIN_LENGTH = 4.0, 0.6, 0.2
 def _degroote_active(length: FloatArray) -> FloatArray:
     total = np.zeros_like(length)
     for height, centre, width, slope in _GAUSSIANS:
-        total += height * np.exp(-0.5 * ((length - centre) / (width + slope * length)) ** 2)
+        # The second bell's width passes through zero at a length of 0.15: it is then no bell, and adds nothing.
+        spread = np.maximum((width + slope * length) ** 2, np.finfo(np.float64).tiny)
+        total += height * np.exp(-0.5 * (length - centre) ** 2 / spread)
     return total
 
 

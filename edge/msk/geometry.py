@@ -62,14 +62,21 @@ class Geometry:
         monomials = powers[..., 0, self.exponents[:, 0]]
         for j in range(1, n_joints):
             monomials = monomials * powers[..., j, self.exponents[:, j]]
-        length: FloatArray = monomials @ self.coefficients
+        length: FloatArray = _per_state(monomials, self.coefficients)
         arms = np.empty((*length.shape, n_joints))
         for k in range(n_joints):
-            derivative = self.exponents[:, k] * powers[..., 0, self._reduced[k, :, 0]]
+            derivative = powers[..., 0, self._reduced[k, :, 0]] * self.exponents[:, k].astype(np.float64)
             for j in range(1, n_joints):
                 derivative = derivative * powers[..., j, self._reduced[k, :, j]]
-            arms[..., k] = -(derivative @ self.coefficients)
+            arms[..., k] = -_per_state(derivative, self.coefficients)
         return length, arms
+
+
+def _per_state(values: FloatArray, coefficients: FloatArray) -> FloatArray:
+    """values @ coefficients, one state at a time: a product over all states at once rounds differently for each number of
+    them, and a replay or an evaluation must give the bits of the live run."""
+    product: FloatArray = np.matmul(values[..., None, :], coefficients)[..., 0, :]
+    return product
 
 
 def monomial_exponents(n_joints: int, degree: int) -> tuple[tuple[int, ...], ...]:

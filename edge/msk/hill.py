@@ -18,7 +18,8 @@ from edge.msk.curves import DEGROOTE_2016, MILLARD_2013, Curves
 from edge.msk.model import Model
 from edge.msk.spline import FloatArray
 
-_SHORTEST_FIBER = 0.01  # of the optimal length; a fibre pushed below it is held there, so that nothing divides by zero
+# Of the optimal length. A fibre beyond is held there, so that wild angles neither divide by zero nor overflow.
+_SHORTEST_FIBER, _LONGEST_FIBER = 0.01, 3.0
 
 
 class MuscleMode(str, enum.Enum):
@@ -73,7 +74,8 @@ class HillMuscles:
         length, arm = self.model.geometry.evaluate(q)
         # The chain rule: the muscle lengthens where the joint turns against its moment arm.
         lengthening = -np.matmul(arm, qd[..., None])[..., 0]
-        along = np.maximum(length - self.slack_length_m, _SHORTEST_FIBER * self.optimal_length_m)
+        shortest, longest = _SHORTEST_FIBER * self.optimal_length_m, _LONGEST_FIBER * self.optimal_length_m
+        along = np.clip(length - self.slack_length_m, shortest, longest)
         fiber = np.hypot(along, self.height_m)
         cos_pennation = along / fiber
         normalised = fiber / self.optimal_length_m
@@ -86,7 +88,9 @@ class HillMuscles:
             passive = np.zeros_like(active)
         else:
             cos_active = cos_pennation
-            passive = self.max_force_n * self.curves.passive_force_length(normalised) * cos_pennation
+            # The curve falls below zero under a fifth of the optimal length, where no fibre can be; it never pushes.
+            passive_curve = np.maximum(self.curves.passive_force_length(normalised), 0.0)
+            passive = self.max_force_n * passive_curve * cos_pennation
         # A fibre that shortens faster than its maximal velocity gives no force; it never pushes.
         optimal = self.max_force_n * np.maximum(active, 0.0) * cos_active
         return MuscleState(length, arm, normalised, velocity, cos_pennation, optimal, passive)

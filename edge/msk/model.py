@@ -25,6 +25,10 @@ SCHEMA = "edge-msk/model"
 SCHEMA_VERSION = 1
 STANDARD_GRAVITY_MPS2 = 9.80665  # the value that OpenSim's models carry
 
+_LARGEST = 1e12  # of any number in a model file
+_LARGEST_PENNATION_RAD = 1.4706289056333368  # acos(0.1), OpenSim's own limit
+_HIGHEST_EXPONENT = 30
+
 _MODELS = Path(__file__).resolve().parent.parent / "data" / "models"
 
 
@@ -207,19 +211,39 @@ class _Reader:
             raise self.fail(key, f"must be a text, found {value!r}")
         return value
 
-    def number(self, key: str, *, low: float = -np.inf, strict: bool = False) -> float:
+    def number(self, key: str, *, low: float = -_LARGEST, high: float = _LARGEST, strict: bool = False) -> float:
         value = self.get(key)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
+        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST:
             raise self.fail(key, f"must be a finite number, found {value!r}")
         if value < low or (strict and value == low):
             raise self.fail(key, f"must be {'above' if strict else 'at least'} {low:g}, found {value:g}")
+        if value > high:
+            raise self.fail(key, f"must be at most {high:g}, found {value:g}")
         return float(value)
+
+    def names(self, key: str) -> tuple[str, ...]:
+        """A list of different texts."""
+        value = self.get(key)
+        if not isinstance(value, list) or not value or not all(isinstance(v, str) and v for v in value):
+            raise self.fail(key, f"must be a list of names, found {value!r}")
+        _require_different(self, key, value)
+        return tuple(value)
+
+    def mapping(self, key: str) -> dict[str, Any]:
+        """An object of anything; empty when the key is missing."""
+        value = self.data.get(key, {})
+        if not isinstance(value, Mapping):
+            raise self.fail(key, f"must be an object, found {type(value).__name__}")
+        return dict(value)
 
     def array(self, key: str, shape: tuple[int | None, ...]) -> FloatArray:
         try:
-            value = np.array(self.get(key), dtype=np.float64)
-        except (TypeError, ValueError):
+            raw = np.array(self.get(key))
+        except ValueError:  # rows of different lengths
             raise self.fail(key, "must be an array of numbers") from None
+        if raw.size and raw.dtype.kind not in "iuf":
+            raise self.fail(key, "must be an array of numbers")
+        value = raw.astype(np.float64)
         fits = value.ndim == len(shape) and all(
             want in (None, have) for want, have in zip(shape, value.shape, strict=True)
         )
@@ -241,6 +265,11 @@ class _Reader:
         return [_Reader(f"{self.where}: {key}[{i}]", item) for i, item in enumerate(items)]
 
 
+def _require_different(r: _Reader, key: str, names: Sequence[str]) -> None:
+    if len(set(names)) != len(names):
+        raise r.fail(key, f"must have different names, found {list(names)}")
+
+
 def _joint(r: _Reader) -> Joint:
     low, high = r.pair("range_rad")
     if low >= high:
@@ -258,25 +287,26 @@ def _joint(r: _Reader) -> Joint:
 
 def _muscle(r: _Reader, joint_names: Sequence[str]) -> Muscle:
     length = r.child("length")
-    joints = tuple(length.get("joints"))
-    unknown = [j for j in joints if j not in joint_names]
-    if unknown or not joints:
+    joints = length.names("joints")
+    if any(j not in joint_names for j in joints):
         raise length.fail("joints", f"must name joints of the model {list(joint_names)}, found {list(joints)}")
     coefficients = length.array("coefficients_m", (None,))
+    if len(coefficients) == 0:
+        raise length.fail("coefficients_m", "must hold at least one number")
     exponents = length.array("exponents", (len(coefficients), len(joints)))
-    if np.any(exponents < 0) or np.any(exponents != np.round(exponents)):
-        raise length.fail("exponents", "must be whole numbers from 0")
+    if np.any(exponents < 0) or np.any(exponents > _HIGHEST_EXPONENT) or np.any(exponents != np.round(exponents)):
+        raise length.fail("exponents", f"must be whole numbers from 0 to {_HIGHEST_EXPONENT}")
     return Muscle(
         name=r.text("name"),
         max_isometric_force_n=r.number("max_isometric_force_n", low=0.0, strict=True),
         optimal_fiber_length_m=r.number("optimal_fiber_length_m", low=0.0, strict=True),
         tendon_slack_length_m=r.number("tendon_slack_length_m", low=0.0),
-        pennation_at_optimal_rad=r.number("pennation_at_optimal_rad", low=0.0),
+        pennation_at_optimal_rad=r.number("pennation_at_optimal_rad", low=0.0, high=_LARGEST_PENNATION_RAD),
         max_contraction_velocity=r.number("max_contraction_velocity", low=0.0, strict=True),
         length=LengthPolynomial(
             joints, tuple(tuple(int(v) for v in e) for e in exponents), tuple(coefficients.tolist())
         ),
-        fit=dict(r.data.get("fit", {})),
+        fit=r.mapping("fit"),
     )
 
 
@@ -293,8 +323,8 @@ def model_from_dict(data: Any, where: str) -> Model:
             "make it again with this program's `edge-msk import-model`"
         )
     base = r.child("base")
-    position = base.get("position")
-    if not isinstance(position, list) or len(position) != 2:
+    position = base.names("position")
+    if len(position) != 2:
         raise base.fail("position", "must name the two coordinates of the base's place")
     joints = tuple(_joint(c) for c in r.children("joints"))
     segments = tuple(
@@ -309,20 +339,19 @@ def model_from_dict(data: Any, where: str) -> Model:
     if len(segments) != len(joints):
         raise r.fail("segments", f"must be as many as the joints ({len(joints)}), found {len(segments)}")
     names = [j.name for j in joints]
+    _require_different(r, "joints", names)
     muscles = tuple(_muscle(c, names) for c in r.children("muscles"))
-    for key, values in (("joints", names), ("muscles", [m.name for m in muscles])):
-        if len(set(values)) != len(values):
-            raise r.fail(key, f"must have different names, found {values}")
+    _require_different(r, "muscles", [m.name for m in muscles])
     return Model(
         name=r.text("name"),
         mass_kg=r.number("mass_kg", low=0.0, strict=True),
         leg_length_m=r.number("leg_length_m", low=0.0, strict=True),
         gravity_mps2=r.number("gravity_mps2", low=0.0, strict=True),
-        base=Base(base.text("tilt"), (str(position[0]), str(position[1])), base.pair("joint_offset_m")),
+        base=Base(base.text("tilt"), (position[0], position[1]), base.pair("joint_offset_m")),
         joints=joints,
         segments=segments,
         muscles=muscles,
-        source=dict(r.data.get("source", {})),
+        source=r.mapping("source"),
     )
 
 
@@ -343,6 +372,6 @@ def load_model(name_or_path: str | Path) -> Model:
         data = json.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ModelError(f"{path}: cannot be read ({error.strerror}): check the path") from None
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise ModelError(f"{path}: not valid JSON ({error}): make it again with `edge-msk import-model`") from None
     return model_from_dict(data, str(path))

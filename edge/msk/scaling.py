@@ -25,6 +25,8 @@ def scale_uniformly(
     What is not given stays the model's. Lengths of segments, paths, fibres and tendons grow with the leg, masses with the
     body, moments of inertia with both; maximal forces stay.
     """
+    if any(value is not None and not 0.0 < value < float("inf") for value in (mass_kg, leg_length_m, height_m)):
+        raise ValueError(f"mass, leg length and height must be positive: {mass_kg}, {leg_length_m}, {height_m}")
     if leg_length_m is None and height_m is not None:
         leg_length_m = LEG_LENGTH_PER_HEIGHT * height_m
     length = 1.0 if leg_length_m is None else leg_length_m / model.leg_length_m

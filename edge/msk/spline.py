@@ -27,7 +27,7 @@ def _knot_slopes(x: FloatArray, y: FloatArray) -> FloatArray:
     return np.asarray(np.linalg.solve(matrix, right), dtype=np.float64)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Spline:
     """Natural cubic spline through `values` at `knots`, continued as a straight line outside them.
 
@@ -39,8 +39,13 @@ class Spline:
     _coefficients: FloatArray = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        if self.knots.ndim != 1 or self.values.shape[:1] != self.knots.shape or self.values.ndim != 2:
-            raise ValueError("knots must be (k,) and values (k, d)")
+        if (
+            self.knots.ndim != 1
+            or len(self.knots) == 0
+            or self.values.shape[:1] != self.knots.shape
+            or self.values.ndim != 2
+        ):
+            raise ValueError("knots must be (k,) and values (k, d), k at least 1")
         if not (np.all(np.isfinite(self.knots)) and np.all(np.isfinite(self.values))):
             raise ValueError("knots and values must be finite")
         if np.any(np.diff(self.knots) <= 0):
@@ -63,6 +68,14 @@ class Spline:
             table[1:k, 3] = (slopes[:-1] + slopes[1:] - 2.0 * secant) / h**2
             table[k, 0], table[k, 1] = y[-1], slopes[-1]
         object.__setattr__(self, "_coefficients", table)
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Spline):
+            return NotImplemented
+        return np.array_equal(self.knots, other.knots) and np.array_equal(self.values, other.values)
+
+    def __hash__(self) -> int:
+        return hash((self.knots.tobytes(), self.values.tobytes()))
 
     @property
     def is_constant(self) -> bool:

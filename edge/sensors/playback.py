@@ -6,17 +6,44 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.errors import FileError
 from edge.msk.model import load_model
 from edge.sensors.frame import Frame, Kind
 from edge.signals.intake import pelvis_channels
 from edge.trials import Trial, TrialSpec, load_trial
 
+_DATA = Path(__file__).resolve().parent.parent / "data"
+_RECORDING = "walk.mot"
+
+
+def packaged_recordings() -> list[str]:
+    """Names of the recordings that come with the program."""
+    return sorted(path.parent.name for path in _DATA.glob(f"*/{_RECORDING}"))
+
+
+def recording_path(name_or_path: str) -> Path:
+    """The file of a packaged recording by its name (`demo`), or the path as it is.
+
+    Raises FileError for a bare name that is neither a packaged recording nor a file.
+    """
+    if name_or_path in packaged_recordings():
+        return _DATA / name_or_path / _RECORDING
+    path = Path(name_or_path)
+    if not path.suffix and not path.exists():
+        known = ", ".join(packaged_recordings()) or "none: install the program again"
+        raise FileError(
+            f"{name_or_path}: no such recording: give a .mot, .sto or .csv file, or the name of a packaged recording "
+            f"({known})"
+        )
+    return path
+
 
 def playback(path: Path, *, side: str = "r", model: str = "leg9", rate_hz: float | None = None) -> list[Frame]:
-    """Frames of a kinematics file, in order of time, `time_us` and each kind's sequence from 0.
+    """Frames of a kinematics file or a packaged recording, in order of time, `time_us` and each kind's sequence from 0.
 
     rate_hz: the rate at which the sensors sample; default the recording's own. Raises FileError, TrialError, ModelError.
     """
+    path = recording_path(str(path))
     spec = TrialSpec.model_validate({"kinematics": path, "side": side})
     return frames(load_trial(spec, load_model(model), name=path.name), rate_hz=rate_hz)
 

@@ -11,24 +11,33 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 from edge.sensors.frame import Frame
+from edge.sensors.seam import seam as find_seam
 
 _SEQUENCE_MODULO = 1 << 32
 
 
 def repeat(frames: Sequence[Frame], *, loop: bool) -> Iterator[Frame]:
-    """The frames in order of time; for ever when `loop`, each round one sample interval after the last.
+    """The frames in order of time; for ever when `loop`.
+
+    A loop goes back from a moment near the end to a like one near the start (:mod:`edge.sensors.seam`), so that the
+    motion goes on without a jump. A recording that never comes back to where it was is repeated as a whole, each round
+    one sample interval after the last: its jump is then seen as what it is.
 
     frames: at least one, ordered by `time_us`.
     """
-    yield from frames
     if not loop:
+        yield from frames
         return
-    per_kind = Counter(frame.kind for frame in frames)
-    period_us = _period_us(frames)
+    joint = find_seam(frames)
+    start, stop = joint or (0, len(frames))
+    yield from frames[:stop]
+    part = frames[start:stop]
+    per_kind = Counter(frame.kind for frame in part)
+    period_us = frames[stop].time_us - frames[start].time_us if joint else _period_us(frames)
     turn = 0
     while True:
         turn += 1
-        for frame in frames:
+        for frame in part:
             yield replace(
                 frame,
                 time_us=frame.time_us + turn * period_us,

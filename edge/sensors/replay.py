@@ -1,6 +1,7 @@
 """`replay:TRIAL.mot?speed=1&side=r&model=leg9&loop=0`: a recorded trial as if its leg were wearing the sensors.
 
-speed: 1 is the true rate, 0 as fast as it is read. side: r or l. model: the muscle model whose joints are played.
+The trial is a file, or `demo` for the recording that comes with the program. speed: 1 is the true rate, 0 as fast as it
+is read. side: r or l. model: the muscle model whose joints are played. loop=1: for ever, joined where the motion is alike.
 """
 
 from __future__ import annotations

@@ -23,6 +23,8 @@ _ERROR_MEMORY_S = 2.0
 _CUTOFF_HZ = 7.0  # of the smoother for walking and similar movements
 _SAVGOL_ORDER = 3
 _SAVGOL_WINDOW_S = 0.15
+_SAME_INTERVAL_S = 1e-10
+_SETTLED = 1e-13  # relative change of a covariance in one step below which it is taken as constant
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,8 @@ class KalmanSmoother(Differentiator):
 
     Each channel's jerk is white noise; its size against that of the measurement noise is set by one number, the frequency
     up to which the smoother follows. All channels share gains, so a step costs a few 3 x 3 products. The lag is worked off
-    by the modified Bryson-Frazier recursion (Bierman 1977), which needs no matrix inverse.
+    by the modified Bryson-Frazier recursion (Bierman 1977), which needs no matrix inverse. At even intervals the gains
+    settle; from then on they are constants, and the whole lag is one small matrix product.
     """
 
     def __init__(self, n_joints: int, rate_hz: float, age_s: float, cutoff_hz: float = _CUTOFF_HZ) -> None:
@@ -85,83 +88,196 @@ class KalmanSmoother(Differentiator):
         self._history: deque[_Step] = deque()
         self._pushed = 0
         self._warm_up = max(10, round(0.15 * rate_hz))
-        self._transition = (np.nan, np.eye(3), np.eye(3))
+        self._dt = np.nan
+        self._phi = np.eye(3)
+        self._noise = np.zeros((3, 3))
         # Unknown rate and acceleration at the start: variances far above any movement's, in units of the noise.
         self._x = np.zeros((3, n_joints))
         self._p = np.diag([1.0, (2 * np.pi * cutoff_hz) ** 2, (2 * np.pi * cutoff_hz) ** 4]) * 1e3
         self._t = -np.inf
+        self._settled: _Settled | None = None
+        self._settled_steps = 0
+        self._innovations = _Ring(round(age_s * rate_hz) + 2, n_joints)
+        self._unknown = _unknown(n_joints)
+        self._corrected: tuple[_Step, FloatArray, int] | None = None  # of the last output: step, value, samples after
 
-    def _step_matrices(self, dt: float) -> tuple[FloatArray, FloatArray]:
-        if self._transition[0] != dt:
-            phi = np.array([[1.0, dt, dt * dt / 2], [0.0, 1.0, dt], [0.0, 0.0, 1.0]])
-            noise = self._jerk_density * np.array(
+    def push(self, t_s: float, q: FloatArray) -> Derivatives | None:
+        if not t_s > self._t:
+            raise ValueError(f"time does not increase: {self._t:g} s, then {t_s:g} s")
+        if self._pushed == 0:
+            self._x[0] = q
+            step = self._update(t_s, q, np.eye(3), self._x, self._p)
+        else:
+            step = self._predict_and_update(t_s, q)
+        self._t = t_s
+        self._pushed += 1
+        self._history.append(step)
+        self._innovations.append(step.scaled_innovation)
+        wanted = t_s - self.age_s
+        while len(self._history) > 2 and self._history[1].t_s <= wanted:
+            self._history.popleft()
+        if self._pushed < self._warm_up or self._history[0].t_s > wanted + 1e-9:
+            return None
+        return self._smoothed(wanted)
+
+    def _predict_and_update(self, t_s: float, q: FloatArray) -> _Step:
+        dt = t_s - self._t
+        # Grid times differ in their last bits; that is no other interval.
+        if not abs(dt - self._dt) <= _SAME_INTERVAL_S:
+            self._dt = dt
+            self._settled = None
+            self._phi = _transition(dt)
+            self._noise = self._jerk_density * np.array(
                 [
                     [dt**5 / 20, dt**4 / 8, dt**3 / 6],
                     [dt**4 / 8, dt**3 / 3, dt**2 / 2],
                     [dt**3 / 6, dt**2 / 2, dt],
                 ]
             )
-            self._transition = (dt, phi, noise)
-        return self._transition[1], self._transition[2]
+        phi = self._phi
+        predicted = phi @ self._x
+        if self._settled is not None:
+            self._settled_steps += 1
+            innovation = q - predicted[0]
+            self._x = predicted + self._settled.gain * innovation
+            return _Step(t_s, q, self._x, self._p, phi, self._settled.keep, innovation / self._settled.variance)
+        before = self._p
+        step = self._update(t_s, q, phi, predicted, phi @ self._p @ phi.T + self._noise)
+        if (np.abs(self._p - before) <= _SETTLED * np.abs(before)).all():
+            self._settled_steps = 0
+            variance = 1.0 / (1.0 - float(self._p[0, 0]))
+            self._settled = _Settled(self._p[:, :1].copy(), variance, step.keep, self._p, phi)
+        return step
 
-    def push(self, t_s: float, q: FloatArray) -> Derivatives | None:
-        if not t_s > self._t:
-            raise ValueError(f"time does not increase: {self._t:g} s, then {t_s:g} s")
-        if self._pushed == 0:
-            phi = np.eye(3)
-            self._x[0] = q
-        else:
-            phi, noise = self._step_matrices(t_s - self._t)
-            self._x = phi @ self._x
-            self._p = phi @ self._p @ phi.T + noise
-        innovation = q - self._x[0]
-        variance = self._p[0, 0] + 1.0
-        gain = self._p[:, 0] / variance
-        self._x = self._x + gain[:, None] * innovation
+    def _update(self, t_s: float, q: FloatArray, phi: FloatArray, x: FloatArray, p: FloatArray) -> _Step:
+        """Take the measurement into the predicted state and covariance."""
+        innovation = q - x[0]
+        variance = p[0, 0] + 1.0
+        gain = p[:, 0] / variance
+        self._x = x + gain[:, None] * innovation
         # Joseph's form: stays symmetric and positive however long it runs.
         keep = np.eye(3)
         keep[:, 0] -= gain
-        self._p = keep @ self._p @ keep.T + np.outer(gain, gain)
-        self._t = t_s
-        self._pushed += 1
-        self._history.append(_Step(t_s, self._x, self._p, phi, keep, innovation / variance))
-        wanted = t_s - self.age_s
-        while len(self._history) > 2 and self._history[1].t_s <= wanted:
-            self._history.popleft()
-        if self._pushed < self._warm_up or self._history[0].t_s > wanted + 1e-9:
-            return None
-        return self._smoothed(t_s)
+        self._p = keep @ p @ keep.T + np.outer(gain, gain)
+        return _Step(t_s, q, self._x, self._p, phi, keep, innovation / variance)
 
-    def _smoothed(self, t_s: float) -> Derivatives:
-        """Walk back from the newest sample to the one nearest to the wanted moment, then carry it there."""
-        wanted = t_s - self.age_s
+    def _smoothed(self, wanted: float) -> Derivatives:
+        """The sample nearest to the wanted moment, corrected by all that came after it, and carried to the moment."""
+        history = self._history
+        index = len(history) - 1
+        while index > 0 and history[index].t_s - wanted > 0.5 * (history[index].t_s - history[index - 1].t_s):
+            index -= 1
+        after = len(history) - 1 - index
+        step = history[index]
+        if after == 0:
+            x = step.x
+        elif self._settled is not None and self._settled_steps > after and after <= self._innovations.size:
+            x = step.x + self._settled.weights(after) @ self._innovations.last(after)
+        else:
+            x = step.x - step.p @ self._adjoint(index)
+        self._corrected = (step, x[0], after)
+        shift = wanted - step.t_s
+        if abs(shift) > 1e-9:
+            x = _transition(shift) @ x
+        return Derivatives(wanted, x[0], x[1], x[2], self.age_s, self._unknown)
+
+    def own_error(self) -> tuple[FloatArray, FloatArray] | None:
+        """What the last output still holds of the sensor's noise; None while the gains have not settled.
+
+        First (3,): the variances of value, rate and acceleration for a measurement of unit variance; second (n,): one
+        sample's estimate of the measurement's variance, from what the smoothed value leaves of the measurement.
+        """
+        if self._settled is None or self._corrected is None:
+            return None
+        step, value, after = self._corrected
+        variance = self._settled.smoothed_variance(after)
+        residual = step.measured - value
+        return variance, residual * residual / (1.0 - variance[0])
+
+    def _adjoint(self, index: int) -> FloatArray:
+        """What all samples after `index` say about the state there."""
         adjoint = np.zeros((3, self.n_joints))
-        index = len(self._history) - 1
-        while index > 0 and self._history[index].t_s - wanted > 0.5 * (
-            self._history[index].t_s - self._history[index - 1].t_s
-        ):
-            step = self._history[index]
+        for i in range(len(self._history) - 1, index, -1):
+            step = self._history[i]
             adjoint = step.keep.T @ adjoint
             adjoint[0] -= step.scaled_innovation
             adjoint = step.phi.T @ adjoint
-            index -= 1
-        step = self._history[index]
-        x = step.x - step.p @ adjoint
-        shift = wanted - step.t_s
-        if abs(shift) > 1e-9:
-            x = np.array([[1.0, shift, shift * shift / 2], [0.0, 1.0, shift], [0.0, 0.0, 1.0]]) @ x
-        unknown = np.full((3, self.n_joints), np.nan)
-        return Derivatives(wanted, x[0], x[1], x[2], self.age_s, unknown)
+        return adjoint
+
+
+def _transition(dt: float) -> FloatArray:
+    return np.array([[1.0, dt, dt * dt / 2], [0.0, 1.0, dt], [0.0, 0.0, 1.0]])
 
 
 @dataclass(frozen=True, slots=True)
 class _Step:
     t_s: float
+    measured: FloatArray  # (n,)
     x: FloatArray  # (3, n) filtered state
     p: FloatArray  # (3, 3) its covariance
     phi: FloatArray  # (3, 3) transition that led to it
     keep: FloatArray  # (3, 3) I - K H of its update
     scaled_innovation: FloatArray  # (n,)
+
+
+class _Settled:
+    """The constants of a filter whose covariance does not change any more."""
+
+    def __init__(self, gain: FloatArray, variance: float, keep: FloatArray, p: FloatArray, phi: FloatArray) -> None:
+        self.gain, self.variance, self.keep = gain, variance, keep
+        self._p, self._phi = p, phi
+        self._weights: dict[int, FloatArray] = {}
+        self._variances: dict[int, FloatArray] = {}
+
+    def weights(self, count: int) -> FloatArray:
+        """(3, count): what each of the next `count` scaled innovations adds to a state; the adjoint recursion in one."""
+        found = self._weights.get(count)
+        if found is None:
+            column = self._phi.T[:, 0]
+            columns = []
+            for _ in range(count):
+                columns.append(column)
+                column = self._phi.T @ (self.keep.T @ column)
+            found = self._weights[count] = self._p @ np.array(columns).T
+        return found
+
+    def smoothed_variance(self, count: int) -> FloatArray:
+        """(3,): variances of a state that `count` later samples have corrected, in units of the measurement's."""
+        found = self._variances.get(count)
+        if found is None:
+            information = np.zeros((3, 3))
+            for _ in range(count):
+                information = self.keep.T @ information @ self.keep
+                information[0, 0] += 1.0 / self.variance
+                information = self._phi.T @ information @ self._phi
+            found = self._variances[count] = np.diag(self._p - self._p @ information @ self._p).copy()
+        return found
+
+
+class _Ring:
+    """The last rows, always in one piece: each is written twice, a buffer's length apart."""
+
+    def __init__(self, size: int, width: int) -> None:
+        self.size = size
+        self._rows = np.zeros((2 * size, width))
+        self._next = 0
+
+    def append(self, row: FloatArray | float) -> None:
+        self._rows[self._next] = row
+        self._rows[self._next + self.size] = row
+        self._next = (self._next + 1) % self.size
+
+    def last(self, count: int) -> FloatArray:
+        """The newest `count` rows, oldest first. A view: valid until the next append."""
+        end = self._next + self.size
+        return self._rows[end - count : end]
+
+
+def _unknown(n: int) -> FloatArray:
+    """An error that is not known, shared by all outputs that say so."""
+    unknown = np.full((3, n), np.nan)
+    unknown.flags.writeable = False
+    return unknown
 
 
 class SavitzkyGolay(Differentiator):
@@ -170,58 +286,87 @@ class SavitzkyGolay(Differentiator):
     def __init__(self, n_joints: int, rate_hz: float, age_s: float, window_s: float = _SAVGOL_WINDOW_S) -> None:
         super().__init__(n_joints, rate_hz, age_s)
         # An estimate inside the window is far better than one at its edge: the window reaches back past the moment.
-        count = max(round((window_s + age_s) * rate_hz), _SAVGOL_ORDER + 4)
-        self._times: deque[float] = deque(maxlen=count)
-        self._values: deque[FloatArray] = deque(maxlen=count)
-        self._offsets = np.empty(0)
+        self._count = max(round((window_s + age_s) * rate_hz), _SAVGOL_ORDER + 4)
+        self._times = _Ring(self._count, 1)
+        self._values = _Ring(self._count, n_joints)
+        self._pushed = 0
+        self._t = -np.inf
+        self._offsets = np.full(self._count, np.nan)
         self._weights = np.empty((3, 0))
+        self._unknown = _unknown(n_joints)
 
     def push(self, t_s: float, q: FloatArray) -> Derivatives | None:
-        if self._times and not t_s > self._times[-1]:
-            raise ValueError(f"time does not increase: {self._times[-1]:g} s, then {t_s:g} s")
+        if not t_s > self._t:
+            raise ValueError(f"time does not increase: {self._t:g} s, then {t_s:g} s")
+        self._t = t_s
         self._times.append(t_s)
-        self._values.append(np.array(q, dtype=np.float64))
-        if len(self._times) < (self._times.maxlen or 0):
+        self._values.append(q)
+        self._pushed += 1
+        if self._pushed < self._count:
             return None
         wanted = t_s - self.age_s
-        offsets = np.array(self._times) - wanted
-        if self._offsets.shape != offsets.shape or np.abs(offsets - self._offsets).max() > 1e-9:
+        offsets = self._times.last(self._count)[:, 0] - wanted
+        if not np.abs(offsets - self._offsets).max() <= _SAME_INTERVAL_S:
             self._offsets = offsets
             span = offsets[-1] - offsets[0]
             table = (offsets[:, None] / span) ** np.arange(_SAVGOL_ORDER + 1)
             inverse = np.linalg.pinv(table)
             self._weights = inverse[:3] * np.array([1.0, 1.0 / span, 2.0 / span**2])[:, None]
-        x = self._weights @ np.array(self._values)
-        unknown = np.full((3, self.n_joints), np.nan)
-        return Derivatives(wanted, x[0], x[1], x[2], self.age_s, unknown)
+        x = self._weights @ self._values.last(self._count)
+        return Derivatives(wanted, x[0], x[1], x[2], self.age_s, self._unknown)
 
 
 class _Measured(Differentiator):
-    """A differentiator whose outputs carry their error, measured against a smoother that sees REFERENCE_AGE_S further."""
+    """A differentiator whose outputs carry their error, measured against a smoother that sees REFERENCE_AGE_S further.
+
+    What that smoother itself leaves over of the sensor's noise cannot be seen in the difference and is added: its
+    variance follows from its gains and from what it leaves of the measurements, and the two errors are independent,
+    since the error of a best estimate is orthogonal to everything that went into it.
+    """
 
     def __init__(self, inner: Differentiator) -> None:
         super().__init__(inner.n_joints, inner.rate_hz, inner.age_s)
         self._inner = inner
-        self._reference = KalmanSmoother(inner.n_joints, inner.rate_hz, REFERENCE_AGE_S)
+        self._reference = KalmanSmoother(inner.n_joints, inner.rate_hz, inner.age_s + REFERENCE_AGE_S)
         self._said: deque[Derivatives] = deque()
-        self._forget = np.exp(-1.0 / (_ERROR_MEMORY_S * inner.rate_hz))
+        self._forget = float(np.exp(-1.0 / (_ERROR_MEMORY_S * inner.rate_hz)))
         self._weight = 0.0
         self._square = np.zeros((3, inner.n_joints))
+        self._noise_weight = 0.0
+        self._noise = np.zeros(inner.n_joints)
+        self._error = np.zeros((3, inner.n_joints))
 
     def push(self, t_s: float, q: FloatArray) -> Derivatives | None:
         truth = self._reference.push(t_s, q)
         output = self._inner.push(t_s, q)
         if output is not None:
             self._said.append(output)
+        own = None
         if truth is not None:
+            own = self._reference.own_error()
             while self._said and self._said[0].t_s < truth.t_s - 0.5 / self.rate_hz:
                 self._said.popleft()
             if self._said and abs(self._said[0].t_s - truth.t_s) <= 0.5 / self.rate_hz:
-                said = self._said[0]
-                error = np.stack([said.q - truth.q, said.qd - truth.qd, said.qdd - truth.qdd])
-                self._square = self._forget * self._square + (1.0 - self._forget) * error**2
-                self._weight = self._forget * self._weight + (1.0 - self._forget)
+                self._compare(self._said[0], truth)
         if output is None or self._weight == 0.0:
             return output
-        rmse = np.sqrt(self._square / self._weight)
+        square = self._square / self._weight
+        if own is not None:
+            variance, noise = own
+            self._noise_weight = self._forget * self._noise_weight + (1.0 - self._forget)
+            self._noise *= self._forget
+            self._noise += (1.0 - self._forget) * noise
+            square += variance[:, None] * (self._noise / self._noise_weight)
+        rmse = np.sqrt(square)
         return Derivatives(output.t_s, output.q, output.qd, output.qdd, output.age_s, rmse)
+
+    def _compare(self, said: Derivatives, truth: Derivatives) -> None:
+        error = self._error
+        np.subtract(said.q, truth.q, out=error[0])
+        np.subtract(said.qd, truth.qd, out=error[1])
+        np.subtract(said.qdd, truth.qdd, out=error[2])
+        error *= error
+        error *= 1.0 - self._forget
+        self._square *= self._forget
+        self._square += error
+        self._weight = self._forget * self._weight + (1.0 - self._forget)

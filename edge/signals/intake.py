@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +24,13 @@ FloatArray = npt.NDArray[np.float64]
 
 MAX_GAP_S = 0.05
 _MOST_RADIANS = 2.0 * math.pi
+_MOST_ACCELERATION = 500.0  # m/s2; no pelvis is accelerated so much, and no usual sensor measures it
 _IMU_CHANNELS = 10
 _BASE_CHANNELS = 3  # tilt, acceleration x, acceleration y
+_GRAVITY_CHECK_US = 300_000  # shorter than the time to the first estimate
+_GRAVITY_CHECK_FRAMES = 5
+_GRAVITY_RANGE = (0.3, 2.0)  # of g: 0.6 to 1.3 over 0.3 s of walking, squatting or standing up
+_FURTHEST_US = 4_000_000_000_000  # seconds beyond 4e6 do not resolve a nanosecond any more
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,16 +61,26 @@ class Intake:
         self._age_s = age_s
         self._n = len(joint_names)
         self.samples = 0  # frames of joint angles taken
+        self.pelvis_samples = 0  # frames of the pelvis IMU taken
         self.gaps = 0  # restarts after a gap
         self.sensor_faults = 0  # frames whose fault flag was set; they are not used
+        self.first_us: int | None = None  # stamp of the first frame taken
+        self.newest_us = [0, 0]  # stamps of the newest joint angles and pelvis IMU taken
         self._resampler = GridResampler((self._n, _BASE_CHANNELS), rate_hz, MAX_GAP_S)
         self._differentiator = self._new_differentiator()
         self._pending_restart = True
+        self._origin_us = 0
+        self._gravity_check = _GravityCheck(gravity_mps2)
 
     @property
     def late(self) -> int:
         """Samples not newer than their predecessor: duplicated or out of order; they are not used."""
         return self._resampler.late
+
+    @property
+    def interruptions(self) -> int:
+        """Gaps in a stream, jumps of the clock, and streams that stopped; before the first state too."""
+        return self._resampler.interruptions
 
     def _new_differentiator(self) -> differentiate.Differentiator:
         return differentiate.create(
@@ -74,40 +90,53 @@ class Intake:
     def push(self, frame: Frame) -> list[KinematicState]:
         """Take one frame; return the states that it completes. Raises SensorError for a frame that cannot be this leg's."""
         if frame.kind == Kind.ANGLES:
-            stream, values = 0, self._angles(frame)
-            self.samples += 1
+            stream = 0
         elif frame.kind == Kind.IMU:
-            stream, values = 1, self._pelvis(frame)
+            stream = 1
         else:
             return []
         if frame.flags & 1:
+            # What a faulty sensor says is not even looked at: an IMU that fails often sends zeros.
             self.sensor_faults += 1
             return []
+        if stream == 0:
+            values = self._angles(frame)
+            self.samples += 1
+        else:
+            values = self._pelvis(frame)
+            self.pelvis_samples += 1
+        if self.first_us is None:
+            self.first_us = self._origin_us = frame.time_us
+        elif abs(frame.time_us - self._origin_us) > _FURTHEST_US:
+            # The sensor's clock was set. Times are counted from near by, or they lose their last digits.
+            self._origin_us = frame.time_us
+            self._resampler.restart()
+        self.newest_us[stream] = frame.time_us
         states = []
-        for sample in self._resampler.push(stream, frame.time_us * 1e-6, values):
+        for sample in self._resampler.push(stream, (frame.time_us - self._origin_us) * 1e-6, values):
             if sample.restarted:
                 self.gaps += 1
                 self._differentiator = self._new_differentiator()
                 self._pending_restart = True
             out = self._differentiator.push(sample.t_s, sample.values)
-            if out is None:
-                continue
-            n = self._n
-            states.append(
-                KinematicState(
-                    t_s=out.t_s,
-                    q=out.q[:n],
-                    qd=out.qd[:n],
-                    qdd=out.qdd[:n],
-                    tilt=float(out.q[n]),
-                    tilt_rate=float(out.qd[n]),
-                    tilt_acceleration=float(out.qdd[n]),
-                    base_acceleration=out.q[n + 1 :],
-                    restarted=self._pending_restart,
-                )
-            )
-            self._pending_restart = False
+            if out is not None:
+                states.append(self._state(out))
         return states
+
+    def _state(self, out: differentiate.Derivatives) -> KinematicState:
+        n = self._n
+        restarted, self._pending_restart = self._pending_restart, False
+        return KinematicState(
+            t_s=self._origin_us * 1e-6 + out.t_s,
+            q=out.q[:n],
+            qd=out.qd[:n],
+            qdd=out.qdd[:n],
+            tilt=float(out.q[n]),
+            tilt_rate=float(out.qd[n]),
+            tilt_acceleration=float(out.qdd[n]),
+            base_acceleration=out.q[n + 1 :],
+            restarted=restarted,
+        )
 
     def _angles(self, frame: Frame) -> FloatArray:
         if len(frame.channels) != self._n:
@@ -131,6 +160,11 @@ class Intake:
                 "(quaternion w x y z, acceleration, angular rate): set the sensor's channels"
             )
         w, x, y, z, fx, fy, fz = frame.channels[:7]
+        if max(abs(fx), abs(fy), abs(fz)) > _MOST_ACCELERATION:
+            raise SensorError(
+                f"pelvis IMU: acceleration ({fx:.4g}, {fy:.4g}, {fz:.4g}) m/s2 is more than {_MOST_ACCELERATION:g}: "
+                "make the sensor send m/s2 in the channels after the quaternion"
+            )
         norm = math.sqrt(w * w + x * x + y * y + z * z)
         if not 0.9 < norm < 1.1:
             raise SensorError(
@@ -142,8 +176,43 @@ class Intake:
         forward = (1 - 2 * (y * y + z * z), 2 * (x * y + w * z))
         ax = forward[0] * fx + 2 * (x * y - w * z) * fy + 2 * (x * z + w * y) * fz
         ay = forward[1] * fx + (1 - 2 * (x * x + z * z)) * fy + 2 * (y * z - w * x) * fz
+        if not self._gravity_check.done:
+            self._gravity_check.add(frame.time_us, ay)
         # An accelerometer at rest reads gravity upwards.
         return np.array([math.atan2(forward[1], forward[0]), ax, ay - self._gravity])
+
+
+class _GravityCheck:
+    """Whether the first moments of the pelvis IMU's acceleration, turned into the world, hold gravity upwards.
+
+    A quaternion in another order has the right length too, and an acceleration in g or without gravity looks like one in
+    m/s2; this tells them apart before the first estimate, in whatever posture the wearer is.
+    """
+
+    def __init__(self, gravity_mps2: float) -> None:
+        self.done = False
+        self._gravity = gravity_mps2
+        self._first_us = 0
+        self._count = 0
+        self._sum = 0.0
+
+    def add(self, time_us: int, upwards_mps2: float) -> None:
+        """Take one reading (m/s2, upwards in the world). Raises SensorError."""
+        if self._count == 0:
+            self._first_us = time_us
+        self._count += 1
+        self._sum += upwards_mps2
+        if self._count < _GRAVITY_CHECK_FRAMES or abs(time_us - self._first_us) < _GRAVITY_CHECK_US:
+            return
+        self.done = True
+        mean = self._sum / self._count
+        low, high = _GRAVITY_RANGE
+        if not low * self._gravity < mean < high * self._gravity:
+            raise SensorError(
+                f"pelvis IMU: its first {self._count} accelerations are {mean:.3g} m/s2 upwards on average, where gravity "
+                f"is {self._gravity:.3g}: make the sensor send its quaternion as w x y z (sensor to world, y up), then its "
+                "acceleration in m/s2 with gravity in it (at rest +9.81 upwards)"
+            )
 
 
 def pelvis_channels(
@@ -202,3 +271,14 @@ def features(motion: Kinematics) -> FloatArray:
     return np.hstack(
         [motion.q, motion.qd, motion.qdd, motion.tilt[:, None], motion.tilt_rate[:, None], motion.base_acceleration]
     )
+
+
+def write_features(state: KinematicState, row: npt.NDArray[np.floating[Any]]) -> None:
+    """The same of one state, into `row` (3 n_joints + 4,)."""
+    n = len(state.q)
+    row[:n] = state.q
+    row[n : 2 * n] = state.qd
+    row[2 * n : 3 * n] = state.qdd
+    row[3 * n] = state.tilt
+    row[3 * n + 1] = state.tilt_rate
+    row[3 * n + 2 :] = state.base_acceleration

@@ -10,6 +10,11 @@ import numpy.typing as npt
 
 FloatArray = npt.NDArray[np.float64]
 
+MOST_SKEW_S = 1.0
+"""So far one stream may be stamped behind another: a burst that was held up comes later, but not that much."""
+TOLERANCE_S = 1e-9
+"""Times closer than this are the same."""
+
 
 @dataclass(frozen=True, slots=True)
 class GridSample:
@@ -24,7 +29,8 @@ class GridResampler:
     """Interpolates streams linearly onto t = t0 + k / rate, where t0 is the first moment that all streams have reached.
 
     A grid sample leaves as soon as every stream has a sample at or after its time: nothing is guessed ahead. Gaps of up to
-    `max_gap_s` are bridged; a longer one in any stream, or a clock that jumps back by more, starts a new grid.
+    `max_gap_s` are bridged; a longer one in any stream, or a clock that jumps back by more, starts a new grid. Times are
+    best counted from a near moment: beyond 4e6 s a double does not resolve `TOLERANCE_S`.
     """
 
     def __init__(self, widths: tuple[int, ...], rate_hz: float, max_gap_s: float) -> None:
@@ -35,48 +41,69 @@ class GridResampler:
         self._next = 0
         self._restarted = True
         self.late = 0  # samples dropped because they are not newer than their predecessor
+        self.interruptions = 0  # gaps and jumps back that started a new grid
 
     def push(self, stream: int, t_s: float, values: FloatArray) -> list[GridSample]:
         """Take one sample of one stream; return the grid samples that it completes."""
         queue = self._streams[stream]
         if queue:
             step = t_s - queue[-1][0]
-            if step > self.max_gap_s or step < -self.max_gap_s:
-                self._restart()
+            if abs(step) > self.max_gap_s + TOLERANCE_S:
+                self.restart()
             elif step <= 0:
                 self.late += 1
                 return []
         queue.append((t_s, values))
         if self._start is None:
-            if not all(self._streams):
+            if not self._begin(t_s):
                 return []
-            self._start = max(q[0][0] for q in self._streams)
-            self._next = 0
+        elif any(t_s - q[-1][0] > MOST_SKEW_S for q in self._streams):
+            # A stream has stopped, or its stamps are of another clock: what waits for it would grow without end.
+            self.restart()
+            queue.append((t_s, values))
+            return []
         samples = []
-        while True:
-            # Multiplied out from the start, so that the grid does not drift by rounding.
-            wanted = self._start + self._next / self.rate_hz
-            if any(not q or q[-1][0] < wanted - 1e-9 for q in self._streams):
-                break
+        # Multiplied out from the start, so that the grid does not drift by rounding.
+        while self._reached(wanted := self._moment()):
             parts = [_interpolate(q, wanted) for q in self._streams]
             samples.append(GridSample(wanted, np.concatenate(parts), self._restarted))
             self._restarted = False
             self._next += 1
         return samples
 
-    def _restart(self) -> None:
+    def _begin(self, t_s: float) -> bool:
+        """Start the grid once all streams are there and near each other; until then keep no more than is needed."""
+        for queue in self._streams:
+            while queue and queue[0][0] < t_s - self.max_gap_s - TOLERANCE_S:
+                queue.popleft()
+        if not all(self._streams):
+            return False
+        self._start = max(queue[0][0] for queue in self._streams)
+        self._next = 0
+        return True
+
+    def _moment(self) -> float:
+        assert self._start is not None
+        return self._start + self._next / self.rate_hz
+
+    def _reached(self, moment: float) -> bool:
+        return all(queue[-1][0] >= moment - TOLERANCE_S for queue in self._streams)
+
+    def restart(self) -> None:
+        """Forget all samples and start a new grid."""
         for queue in self._streams:
             queue.clear()
         self._start = None
         self._restarted = True
+        self.interruptions += 1
 
 
 def _interpolate(queue: deque[tuple[float, FloatArray]], wanted: float) -> FloatArray:
     """Value at `wanted`; drops what lies before the interval that holds it."""
-    while len(queue) > 1 and queue[1][0] <= wanted + 1e-9:
+    while len(queue) > 1 and queue[1][0] <= wanted + TOLERANCE_S:
         queue.popleft()
     t0, v0 = queue[0]
-    if len(queue) == 1 or abs(wanted - t0) <= 1e-9:
+    if len(queue) == 1 or abs(wanted - t0) <= TOLERANCE_S:
         return v0
     t1, v1 = queue[1]
     share = (wanted - t0) / (t1 - t0)

@@ -15,6 +15,7 @@ FloatArray = npt.NDArray[np.float64]
 
 CUTOFF_HZ = 6.0
 _ORDER = 3
+_EVEN = 1e-2  # of a sample period: how far a stamp may lie from an even grid without interpolation
 
 
 def low_pass(time_s: FloatArray, values: FloatArray, cutoff_hz: float = CUTOFF_HZ) -> FloatArray:
@@ -34,11 +35,10 @@ def low_pass(time_s: FloatArray, values: FloatArray, cutoff_hz: float = CUTOFF_H
 
 
 def evenly(time_s: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """The recording on an even grid of its own median rate, by cubic spline where its own grid is not even."""
-    step = float(np.median(np.diff(time_s)))
-    if np.allclose(np.diff(time_s), step, rtol=1e-2, atol=0.0):
-        return np.linspace(time_s[0], time_s[-1], len(time_s)), values
-    grid = np.arange(time_s[0], time_s[-1] + 1e-9 * step, step)
+    """The recording on an even grid of as many rows from its start to its end, by cubic spline where its own is not even."""
+    grid = np.linspace(time_s[0], time_s[-1], len(time_s))
+    if np.abs(time_s - grid).max() <= _EVEN * (grid[1] - grid[0]):
+        return grid, values
     return grid, np.asarray(make_interp_spline(time_s, values, k=3)(grid))
 
 

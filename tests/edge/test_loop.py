@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 from dataclasses import replace
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -16,7 +17,7 @@ from edge.control.assist import ProportionalAssist
 from edge.control.safety import Safety
 from edge.control.state import State
 from edge.errors import EngineError, OutputError, SensorError
-from edge.loop import HEARTBEAT_NS, Loop, stop_on_signals
+from edge.loop import HEARTBEAT_NS, Loop, Snapshot, stop_on_signals
 from edge.sensors.base import SensorLostError
 
 
@@ -126,10 +127,10 @@ def test_silence_faults_and_reaches_zero_within_50_ms() -> None:
     assert first_zero_ns - lost_ns <= 50 * MS
     after = [command.torque_nm for at, command in world.output.sent if at >= first_zero_ns]
     assert set(after) == {(0.0, 0.0)}
-    assert world.recorder.named("fault")[0][1:] == (
-        "stale_sensor",
-        "the newest usable data is older than sensor_age_limit_ms",
-    )
+    code, words = world.recorder.named("fault")[0][1:]
+    assert code == "stale_sensor"
+    assert words == world.loop.explanation
+    assert words.startswith("no usable sensor data for more than 35 ms")
 
 
 def test_bytes_without_estimates_do_not_keep_it_alive() -> None:
@@ -293,6 +294,26 @@ def test_the_view_gets_whole_snapshots() -> None:
     assert latest is not None
     assert (latest.estimate.index, latest.estimates, latest.age_ms) == (4, 5, 31.0)
     assert latest.command.state == State.ACTIVE
+
+
+def test_the_view_is_shown_the_newest_ten_times_a_second_and_at_the_end() -> None:
+    world = World(walking(50), arm=True, finite=False, duration_s=2.0)
+    shown: list[tuple[int, Snapshot | None]] = []
+    world.loop._show = lambda latest: shown.append((world.clock(), latest))
+    world.run()
+    assert shown[0] == (world.start_ns, None)
+    times_ns = [at for at, _ in shown]
+    steps_ns = [later - earlier for earlier, later in pairwise(times_ns)]
+    assert all(100 * MS <= step <= 130 * MS for step in steps_ns[:-1])
+    assert times_ns[-1] - world.start_ns >= 2000 * MS
+    for at, latest in shown[1:]:
+        assert latest is not None
+        assert latest.elapsed_s == pytest.approx((at - world.start_ns) * 1e-9)  # also while no estimate comes
+        assert latest.estimates == min((at - world.start_ns) // (10 * MS) + 1, 50)
+    last = shown[-1][1]
+    assert last is not None
+    assert (last.command.state, last.faults) == (State.FAULT, ("stale_sensor",))
+    assert last.explanation.startswith("no usable sensor data")
 
 
 def test_it_runs_without_a_log() -> None:

@@ -1,24 +1,38 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 import numpy as np
 import pytest
 from loop_fakes import FakeEstimate
 from rich.console import Console
 
+from edge.config import load_config
+from edge.control.explain import explain
+from edge.control.safety import Fault
 from edge.control.state import State
 from edge.loop import Snapshot
 from edge.outputs.base import Command
 from edge.view import View, bar
+from edge.view_line import Header, Picture, picture_line
+
+STALE = explain(Fault.STALE, load_config(None).safety_limits(("knee",), [(-1.0, 1.0)]))
 
 
-def console(*, width: int = 80, height: int = 24, terminal: bool = True, encoding: str = "utf-8") -> Console:
+def console(*, width: int = 80, height: int = 24, encoding: str = "utf-8") -> Console:
     file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
-    return Console(file=file, width=width, height=height, force_terminal=terminal, color_system=None)
+    return Console(file=file, width=width, height=height, force_terminal=True, color_system=None)
 
 
-def snapshot(n_muscles: int = 9, *, faults: tuple[str, ...] = (), level: float = 0.5) -> Snapshot:
+def snapshot(
+    n_muscles: int = 9,
+    *,
+    faults: tuple[str, ...] = (),
+    level: float = 0.5,
+    state: State = State.ACTIVE,
+    explanation: str = "",
+) -> Snapshot:
     estimate = FakeEstimate(
         7,
         1.0,
@@ -27,29 +41,30 @@ def snapshot(n_muscles: int = 9, *, faults: tuple[str, ...] = (), level: float =
         activation=np.linspace(0.0, level, n_muscles),
         force_n=np.linspace(0.0, 1500.0, n_muscles),
     )
-    return Snapshot(estimate, Command(0, 1, State.ACTIVE, (1.0, 2.0, 3.0)), 31.25, faults, 12.5, 1234)
+    return Snapshot(estimate, Command(0, 1, state, (1.0, 2.0, 3.0)), 31.25, faults, 12.5, 1234, explanation)
 
 
-def view(latest: Snapshot | None, target: Console, n_muscles: int = 9) -> View:
-    return View(
-        lambda: latest,
-        muscle_names=[f"muscle_{index}" for index in range(n_muscles)],
-        joint_names=("hip", "knee", "ankle"),
-        joint_rows=(0, 1, 2),
-        title="demo",
-        console=target,
-    )
+def header(n_muscles: int = 9) -> Header:
+    return Header("demo", [f"muscle_{index}" for index in range(n_muscles)], ("hip", "knee", "ankle"), (0, 1, 2))
 
 
-def drawn(latest: Snapshot | None, target: Console, n_muscles: int = 9) -> list[str]:
+def drawn(latest: Snapshot | None, target: Console, n_muscles: int = 9, *, warning: str = "") -> list[str]:
+    """As it goes through the pipe."""
+    view = View(Header.parse(header(n_muscles).line()), target)
     with target.capture() as capture:
-        target.print(view(latest, target, n_muscles).render())
+        target.print(view.render(Picture.parse(picture_line(latest, warning))))
     return capture.get().splitlines()
 
 
+def joined(lines: Sequence[str]) -> str:
+    return " ".join(line.strip() for line in lines)
+
+
 @pytest.mark.parametrize("n_muscles", [1, 9, 30, 200])
-def test_it_fits_80_by_24(n_muscles: int) -> None:
-    lines = drawn(snapshot(n_muscles, faults=("stale_sensor", "sequence_gap")), console(), n_muscles)
+@pytest.mark.parametrize(("explanation", "warning"), [("", ""), (STALE, ""), (STALE, "the log is lost " * 30)])
+def test_it_fits_80_by_24(n_muscles: int, explanation: str, warning: str) -> None:
+    latest = snapshot(n_muscles, faults=("stale_sensor", "sequence_gap"), explanation=explanation)
+    lines = drawn(latest, console(), n_muscles, warning=warning)
     assert len(lines) <= 23  # and the cursor's line
     assert max(map(len, lines)) <= 80
 
@@ -59,6 +74,7 @@ def test_it_shows_state_age_muscles_and_joints() -> None:
     for part in (
         "ACTIVE",
         "12.5 s",
+        "1234 estimates",
         "31.2 ms",
         "deadline",
         "muscle_8",
@@ -69,6 +85,18 @@ def test_it_shows_state_age_muscles_and_joints() -> None:
         "3.00 Nm",
     ):
         assert part in text
+
+
+def test_a_fault_is_explained_in_full() -> None:
+    lines = drawn(snapshot(faults=("stale_sensor",), state=State.FAULT, explanation=STALE), console())
+    assert lines[0].startswith(" FAULT ")
+    assert STALE in joined(lines)
+    assert "muscle_8" in joined(lines)
+
+
+def test_the_newest_warning_is_shown() -> None:
+    assert "warning: no [log] any more" in joined(drawn(snapshot(), console(), warning="no [log] any more"))
+    assert "warning: no log" in joined(drawn(None, console(), warning="no log"))
 
 
 def test_too_many_muscles_show_the_most_active() -> None:
@@ -85,20 +113,6 @@ def test_numbers_that_are_not_finite_do_not_break_it() -> None:
 
 def test_nothing_yet() -> None:
     assert "waiting" in "\n".join(drawn(None, console()))
-
-
-def test_without_a_terminal_nothing_is_drawn() -> None:
-    target = console(terminal=False)
-    with target.capture() as capture, view(snapshot(), target).show():
-        pass
-    assert capture.get() == ""
-
-
-def test_on_a_terminal_it_draws() -> None:
-    target = console()
-    with target.capture() as capture, view(snapshot(), target).show():
-        pass
-    assert "muscle_8" in capture.get()
 
 
 def test_bars() -> None:

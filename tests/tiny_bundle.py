@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import onnx
@@ -17,8 +18,18 @@ RATE_HZ = 100.0
 WINDOW, LOOK_AHEAD = 5, 1
 
 
-def tiny_network(features: int, outputs: int, *, scale: float = 1e-3, bias: float = 0.0) -> bytes:
-    weight = np.random.default_rng(3).normal(0.0, scale, (WINDOW * features, outputs)).astype(np.float32)
+def tiny_network(
+    features: int,
+    outputs: int,
+    *,
+    window: int = WINDOW,
+    scale: float = 1e-3,
+    bias: float = 0.0,
+    weight: np.ndarray | None = None,
+) -> bytes:
+    """answer = flattened window @ weight + bias; the weight is random unless given, (window * features, outputs)."""
+    if weight is None:
+        weight = np.random.default_rng(3).normal(0.0, scale, (window * features, outputs))
     offset = np.full(outputs, bias, dtype=np.float32)
     graph = helper.make_graph(
         [
@@ -26,9 +37,9 @@ def tiny_network(features: int, outputs: int, *, scale: float = 1e-3, bias: floa
             helper.make_node("Gemm", ["flat", "weight", "offset"], [OUTPUT]),
         ],
         "tiny",
-        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [1, WINDOW, features])],
+        [helper.make_tensor_value_info(INPUT, TensorProto.FLOAT, [1, window, features])],
         [helper.make_tensor_value_info(OUTPUT, TensorProto.FLOAT, [1, outputs])],
-        [numpy_helper.from_array(weight, "weight"), numpy_helper.from_array(offset, "offset")],
+        [numpy_helper.from_array(weight.astype(np.float32), "weight"), numpy_helper.from_array(offset, "offset")],
     )
     network = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     onnx.checker.check_model(network)
@@ -36,10 +47,23 @@ def tiny_network(features: int, outputs: int, *, scale: float = 1e-3, bias: floa
     return data
 
 
-def write_tiny_bundle(path: Path, *, bias: float = 0.0) -> Bundle:
+def tiny_bundle(
+    path: Path,
+    *,
+    network: bytes | None = None,
+    bias: float = 0.0,
+    head: Literal["residual", "torque", "activation"] = "residual",
+    inputs: Literal["causal", "zero-phase"] = "causal",
+    method: str = "savgol",
+    age_s: float = 0.03,
+    window: int = WINDOW,
+    look_ahead: int = LOOK_AHEAD,
+) -> Bundle:
+    """In memory only."""
     model = load_model("leg9")
-    features, outputs = 3 * len(model.joints) + 4, len(model.row_names)
-    network = tiny_network(features, outputs, bias=bias)
+    features = 3 * len(model.joints) + 4
+    outputs = len(model.muscles) if head == "activation" else len(model.row_names)
+    network = tiny_network(features, outputs, window=window, bias=bias) if network is None else network
     model_hash, network_hash = content_hashes(model, network)
     manifest = Manifest(
         program="tests",
@@ -47,21 +71,25 @@ def write_tiny_bundle(path: Path, *, bias: float = 0.0) -> Bundle:
         model_sha256=model_hash,
         network_sha256=network_hash,
         rate_hz=RATE_HZ,
-        inputs="causal",
+        inputs=inputs,
         muscle_mode=MuscleMode.CORRECT,
-        differentiator=DifferentiatorSettings(method="savgol", age_s=0.03),
+        differentiator=DifferentiatorSettings(method=method, age_s=age_s),
         network=NetworkSettings(
-            head="residual",
+            head=head,
             architecture="tiny",
-            window=WINDOW,
-            look_ahead=LOOK_AHEAD,
+            window=window,
+            look_ahead=look_ahead,
             features=features,
             outputs=outputs,
         ),
         training={},
         validation={},
     )
-    bundle = Bundle(path, manifest, model, network)
+    return Bundle(path, manifest, model, network)
+
+
+def write_tiny_bundle(path: Path, *, bias: float = 0.0) -> Bundle:
+    bundle = tiny_bundle(path, bias=bias)
     bundle.write()
     return bundle
 

@@ -1,0 +1,220 @@
+import copy
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from edge.errors import ModelError
+from edge.msk.model import load_model, model_from_dict, packaged_models
+
+LEG = load_model("leg9")
+
+
+@pytest.fixture
+def raw() -> dict[str, Any]:
+    return json.loads(LEG.to_json())
+
+
+def test_round_trip(raw: dict[str, Any], tmp_path: Path) -> None:
+    again = model_from_dict(raw, "here")
+    assert again == LEG
+    assert again.sha256 == LEG.sha256
+    path = tmp_path / "leg.json"
+    path.write_text(LEG.to_json())
+    assert load_model(path) == LEG
+    assert load_model(str(path)).to_dict() == LEG.to_dict()
+
+
+def test_packaged_models_load() -> None:
+    assert "leg9" in packaged_models()
+    for name in packaged_models():
+        assert load_model(name).name == name
+
+
+def test_leg9_is_the_gait10_leg() -> None:
+    """Numbers that stand in the OpenSim model."""
+    assert LEG.joint_names == LEG.row_names == ("hip", "knee", "ankle")
+    assert LEG.muscle_names == (
+        "hamstrings", "bifemsh", "glut_max", "iliopsoas", "rect_fem", "vasti", "gastroc", "soleus", "tib_ant",
+    )  # fmt: skip
+    assert LEG.mass_kg == pytest.approx(72.6, abs=0.1)
+    assert LEG.leg_length_m == pytest.approx(0.879, abs=0.001)
+    assert LEG.torque_scale_nm == pytest.approx(LEG.mass_kg * 9.80665 * LEG.leg_length_m)
+    assert [j.sign for j in LEG.joints] == [1.0, 1.0, 1.0]
+    force = dict(zip(LEG.muscle_names, LEG.muscle_parameter("max_isometric_force_n"), strict=True))
+    assert force["soleus"] == 5137.0
+    assert force["vasti"] == 5000.0
+
+
+def test_signs_of_the_moment_arms() -> None:
+    """Who flexes and who extends: hip flexion, knee extension and ankle dorsiflexion are positive."""
+    _, arms = LEG.geometry.evaluate(np.array([0.1, -0.4, 0.0]))
+    sign = {m: tuple(np.sign(np.round(arms[i], 4)).astype(int)) for i, m in enumerate(LEG.muscle_names)}
+    assert sign == {
+        "hamstrings": (-1, -1, 0), "bifemsh": (0, -1, 0), "glut_max": (-1, 0, 0), "iliopsoas": (1, 0, 0),
+        "rect_fem": (1, 1, 0), "vasti": (0, 1, 0), "gastroc": (0, -1, -1), "soleus": (0, 0, -1), "tib_ant": (0, 0, 1),
+    }  # fmt: skip
+
+
+def test_in_range() -> None:
+    middle = 0.5 * (LEG.lower_rad + LEG.upper_rad)
+    outside = middle.copy()
+    outside[1] = LEG.upper_rad[1] + 1e-6
+    np.testing.assert_array_equal(LEG.in_range(np.stack([middle, outside, LEG.lower_rad])), [True, False, True])
+    assert bool(LEG.in_range(middle))
+    assert not bool(LEG.in_range(np.full(3, np.nan)))
+
+
+def test_the_hash_is_of_the_content(raw: dict[str, Any]) -> None:
+    raw["muscles"][0]["max_isometric_force_n"] += 1.0
+    assert model_from_dict(raw, "here").sha256 != LEG.sha256
+
+
+@pytest.mark.parametrize("name", ["leg10", "", "leg9 ", "no/such/model", "leg9.osim"])
+def test_unknown_name(name: str) -> None:
+    with pytest.raises(ModelError, match=r"no such model: give one of leg9.*\.json"):
+        load_model(name)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (None, "No such file"),
+        (b"", "not valid JSON"),
+        (b"{", "not valid JSON"),
+        (b"\xff\xfe\x00garbage\x80", "not valid JSON"),
+        (b"[" * 100_000, "not valid JSON"),
+        (b"[]", "expected an object"),
+        (b"3", "expected an object"),
+        (b"{}", "not an edge-msk model"),
+        (b'{"schema": "edge-msk/model", "version": 2}', "version 2, this program reads 1"),
+    ],
+)
+def test_unusable_file(tmp_path: Path, content: bytes | None, said: str) -> None:
+    path = tmp_path / "leg.json"
+    if content is not None:
+        path.write_bytes(content)
+    with pytest.raises(ModelError, match=said) as error:
+        load_model(path)
+    assert str(path) in str(error.value)
+    assert "\n" not in str(error.value)
+
+
+def test_directory(tmp_path: Path) -> None:
+    (tmp_path / "leg.json").mkdir()
+    with pytest.raises(ModelError, match=r"leg.json: cannot be read"):
+        load_model(tmp_path / "leg.json")
+
+
+def test_truncated_anywhere(tmp_path: Path) -> None:
+    text = LEG.to_json()
+    for cut in range(1, len(text) - 2, len(text) // 40):
+        path = tmp_path / "leg.json"
+        path.write_text(text[:cut])
+        with pytest.raises(ModelError, match=r"leg.json"):
+            load_model(path)
+
+
+WRONG = [None, "text", [], {}, True, float("nan"), float("inf"), 10**400, -1.0]
+
+
+def _walk(node: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """The keys of every object, of the first and only the first entry of each list."""
+    found: list[tuple[Any, ...]] = []
+    if isinstance(node, dict):
+        for key, value in node.items():
+            found += [(*path, key), *_walk(value, (*path, key))]
+    elif isinstance(node, list) and node and isinstance(node[0], dict):
+        found += _walk(node[0], (*path, 0))
+    return found
+
+
+FREE = {"source", "fit", "units", "signs", "sign"}  # of any content, or checked on its own below
+KEYS = [p for p in _walk(LEG.to_dict()) if not FREE & {str(k) for k in p}]
+
+
+@pytest.mark.parametrize("path", KEYS, ids=lambda p: ".".join(map(str, p)))
+def test_every_key_is_required_and_checked(raw: dict[str, Any], path: tuple[Any, ...]) -> None:
+    parent: Any = raw
+    for key in path[:-1]:
+        parent = parent[key]
+    value = parent.pop(path[-1])
+    with pytest.raises(ModelError, match=str(path[-1])):
+        model_from_dict(raw, "here")
+    refused = []
+    for wrong in WRONG:
+        if type(wrong) is type(value) and not isinstance(value, list | float):
+            continue
+        parent[path[-1]] = wrong
+        try:
+            model_from_dict(raw, "here")
+        except ModelError as error:
+            refused.append(str(error))
+    for text in refused:
+        assert str(path[-1]) in text or "not an edge-msk model" in text
+        assert "\n" not in text
+    assert len(refused) >= 6
+
+
+def _set(*path: Any) -> Callable[[dict[str, Any], Any], None]:
+    def change(raw: dict[str, Any], value: Any) -> None:
+        node: Any = raw
+        for key in path[:-1]:
+            node = node[key]
+        node[path[-1]] = value
+
+    return change
+
+
+@pytest.mark.parametrize(
+    ("change", "value", "said"),
+    [
+        (_set("joints", 0, "sign"), 2.0, r"joints\[0\]: `sign` must be 1 or -1"),
+        (_set("joints", 1, "range_rad"), [0.5, -0.5], r"joints\[1\]: `range_rad` must increase"),
+        (_set("joints", 1, "range_rad"), [0.5], r"`range_rad` must be finite numbers of shape \(2,\)"),
+        (_set("joints", 1, "range_rad"), ["a", "b"], "`range_rad` must be an array of numbers"),
+        (_set("joints", 1, "range_rad"), [[1], [2, 3]], "`range_rad` must be an array of numbers"),
+        (_set("joints", 2, "name"), "hip", "`joints` must have different names"),
+        (_set("joints", 1, "center", "knots_rad"), [0.0, 0.0], "center: `"),
+        (_set("joints", 0, "center", "knots_rad"), [], "center: `"),
+        (_set("joints", 0, "center", "xy_m"), [[1.0, 2.0, 3.0]], "`xy_m` must be finite numbers of shape"),
+        (_set("segments"), [], "`segments` must be a list with at least one entry"),
+        (_set("segments", 0, "mass_kg"), 0, "`mass_kg` must be above 0"),
+        (_set("muscles", 3, "name"), "soleus", "`muscles` must have different names"),
+        (
+            _set("muscles", 3, "pennation_at_optimal_rad"),
+            1.5,
+            r"muscles\[3\]: `pennation_at_optimal_rad` must be at most",
+        ),
+        (_set("muscles", 0, "length", "joints"), ["hip", "elbow"], r"muscles\[0\]: length: `joints` must name joints"),
+        (_set("muscles", 0, "length", "joints"), ["hip", "hip"], "`joints` must have different names"),
+        (_set("muscles", 0, "length", "joints"), 3, "`joints` must be a list of names"),
+        (_set("muscles", 0, "length", "exponents", 0), [0.5, 0], "`exponents` must be whole numbers"),
+        (_set("muscles", 0, "length", "exponents", 0), [-1, 0], "`exponents` must be whole numbers"),
+        (_set("muscles", 0, "length", "exponents", 0), [10**9, 0], "`exponents` must be whole numbers from 0 to 30"),
+        (_set("muscles", 0, "length", "coefficients_m"), [1.0], "`exponents` must be finite numbers of shape"),
+        (_set("muscles", 0, "fit"), [1], "`fit` must be an object"),
+        (_set("source"), "gait10", "`source` must be an object"),
+        (_set("base", "position"), ["pelvis_tx"], "`position` must name the two coordinates"),
+        (_set("base", "position"), [1, 2], "`position` must be a list of names"),
+        (_set("gravity_mps2"), -9.8, "`gravity_mps2` must be above 0"),
+    ],
+)
+def test_wrong_content(
+    raw: dict[str, Any], change: Callable[[dict[str, Any], Any], None], value: Any, said: str
+) -> None:
+    changed = copy.deepcopy(raw)
+    change(changed, value)
+    with pytest.raises(ModelError, match=said) as error:
+        model_from_dict(changed, "leg.json")
+    assert str(error.value).startswith("leg.json: ")
+    assert "import-model" in str(error.value)
+
+
+def test_as_many_segments_as_joints(raw: dict[str, Any]) -> None:
+    raw["segments"].pop()
+    with pytest.raises(ModelError, match=r"`segments` must be as many as the joints \(3\), found 2"):
+        model_from_dict(raw, "leg.json")

@@ -1,0 +1,310 @@
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
+
+from edge.errors import SensorError
+from edge.sensors.frame import Frame, FrameDecoder, Kind, encode
+from edge.signals import differentiate
+from edge.signals.intake import (
+    Intake,
+    KinematicState,
+    features,
+    pelvis_channels,
+    stack,
+    unstack,
+    write_features,
+)
+
+G = 9.81
+NAMES = ("hip", "knee", "ankle")
+STILL = pelvis_channels(0.1, 0.0, np.zeros(2), G)
+ANGLES = (0.2, -0.4, 0.1)
+
+
+def intake(method: str = "savgol", age_s: float = 0.03) -> Intake:
+    return Intake(NAMES, gravity_mps2=G, rate_hz=100.0, method=method, age_s=age_s)
+
+
+def angles(time_us: int, channels: tuple[float, ...] = ANGLES, *, flags: int = 0) -> Frame:
+    return Frame(Kind.ANGLES, flags, time_us // 10_000, time_us, channels)
+
+
+def imu(time_us: int, channels: tuple[float, ...] = STILL, *, flags: int = 0) -> Frame:
+    return Frame(Kind.IMU, flags, time_us // 10_000, time_us, channels)
+
+
+def both(first: int, end: int) -> Iterator[Frame]:
+    for k in range(first, end):
+        yield angles(k * 10_000)
+        yield imu(k * 10_000)
+
+
+def feed(target: Intake, frames: Iterator[Frame] | list[Frame]) -> list[KinematicState]:
+    return [state for frame in frames for state in target.push(frame)]
+
+
+def tilt_and_acceleration(channels: tuple[float, ...]) -> np.ndarray:
+    return intake()._pelvis(imu(0, channels))
+
+
+@given(
+    st.floats(-3.1, 3.1),
+    st.floats(-10, 10),
+    st.lists(st.floats(-30, 30), min_size=2, max_size=2),
+    st.sampled_from([1, -1]),
+)
+@settings(max_examples=200, deadline=None)
+def test_an_ideal_pelvis_imu_is_read_back(tilt: float, rate: float, acceleration: list[float], sign: int) -> None:
+    channels = pelvis_channels(tilt, rate, np.array(acceleration), G)
+    assert channels[9] == rate
+    turned = tuple(sign * c for c in channels[:4]) + channels[4:]  # q and -q are the same orientation
+    np.testing.assert_allclose(tilt_and_acceleration(turned), [tilt, *acceleration], atol=1e-9)
+
+
+@given(
+    st.floats(-1.5, 1.5),
+    st.floats(-0.4, 0.4),
+    st.floats(-0.4, 0.4),
+    st.lists(st.floats(-20, 20), min_size=3, max_size=3),
+)
+@settings(max_examples=100, deadline=None)
+def test_any_orientation_is_read_as_the_world_sees_it(
+    tilt: float, list_: float, turn: float, world: list[float]
+) -> None:
+    """Against SciPy, for a sensor that is also listed and turned: the acceleration in the world, the tilt of its x axis."""
+    rotation = Rotation.from_euler("ZXY", [tilt, list_, turn])
+    x, y, z, w = rotation.as_quat()
+    force = rotation.inv().apply(np.array(world) + np.array([0.0, G, 0.0]))
+    forward = rotation.apply([1.0, 0.0, 0.0])
+    got = tilt_and_acceleration((w, x, y, z, *force, 0.0, 0.0, 0.0))
+    np.testing.assert_allclose(got, [math.atan2(forward[1], forward[0]), world[0], world[1]], atol=1e-9)
+
+
+def test_the_round_trip_over_the_wire_keeps_what_a_float32_holds() -> None:
+    frame = imu(0, pelvis_channels(0.3, 1.2, np.array([2.0, -1.0]), G))
+    (received,) = FrameDecoder().push(encode(frame))
+    np.testing.assert_allclose(intake()._pelvis(received), [0.3, 2.0, -1.0], atol=2e-6)
+
+
+def test_states_are_those_of_the_motion() -> None:
+    """A leg in smooth motion on a moving pelvis: every number of every state, of the moment it says."""
+    w = 2 * math.pi * 0.5
+
+    def motion(t: float) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, float, float, np.ndarray]:
+        phase = np.array([0.0, 1.0, 2.0])
+        return (
+            0.3 * np.sin(w * t + phase),
+            0.3 * w * np.cos(w * t + phase),
+            -0.3 * w**2 * np.sin(w * t + phase),
+            0.1 * math.sin(w * t),
+            0.1 * w * math.cos(w * t),
+            -0.1 * w**2 * math.sin(w * t),
+            np.array([0.5 * math.sin(w * t), 0.8 * math.cos(w * t)]),
+        )
+
+    target, states = intake(age_s=0.05), []
+    for k in range(300):
+        q, _, _, tilt, rate, _, base = motion(k / 100)
+        states += target.push(angles(k * 10_000, tuple(q)))
+        states += target.push(imu(k * 10_000, pelvis_channels(tilt, rate, base, G)))
+    assert len(states) == 300 - 19
+    assert states[-1].t_s == pytest.approx(2.99 - 0.05)
+    for state in states:
+        q, qd, qdd, tilt, rate, acceleration, base = motion(state.t_s)
+        np.testing.assert_allclose(state.q, q, atol=1e-4)
+        np.testing.assert_allclose(state.qd, qd, atol=2e-3)
+        np.testing.assert_allclose(state.qdd, qdd, atol=0.05)
+        assert (state.tilt, state.tilt_rate) == pytest.approx((tilt, rate), abs=2e-3)
+        assert state.tilt_acceleration == pytest.approx(acceleration, abs=0.05)
+        np.testing.assert_allclose(state.base_acceleration, base, atol=1e-3)
+    assert [s.restarted for s in states] == [True] + [False] * (len(states) - 1)
+
+
+@pytest.mark.parametrize(
+    ("frame", "words"),
+    [
+        (angles(0, (0.1, 0.2)), ["2 joint angles", "needs 3", "hip, knee, ankle"]),
+        (angles(0, (0.1,) * 7), ["7 joint angles"]),
+        (angles(0, (0.1, -35.0, 0.2)), ["'knee'", "-35", "degrees", "radians"]),
+        (angles(0, (0.1, 0.2, 6.3)), ["'ankle'", "6.3"]),
+        (imu(0, STILL[:9]), ["9 IMU channels", "10"]),
+        (imu(0, (1.0,) * 10), ["quaternion of length 2"]),
+        (imu(0, (0.0,) * 10), ["quaternion of length 0"]),
+        (imu(0, (0.0, 9.81, 0.0, 1.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0)), ["quaternion", "order"]),
+        (imu(0, (1.0, 0.0, 0.0, 0.0, 0.0, 3e38, 0.0, 0.0, 0.0, 0.0)), ["pelvis IMU", "acceleration", "3e+38"]),
+    ],
+)
+def test_frames_that_cannot_be_this_legs_are_named(frame: Frame, words: list[str]) -> None:
+    with pytest.raises(SensorError) as caught:
+        intake().push(frame)
+    for word in words:
+        assert word in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def shuffled(order: str, channels: tuple[float, ...]) -> tuple[float, ...]:
+    return tuple(channels["wxyz".index(letter)] for letter in order) + channels[4:]
+
+
+WRONG = {
+    "quaternion x y z w": shuffled("xyzw", STILL),
+    "quaternion z y x w": shuffled("zyxw", STILL),
+    "acceleration without gravity": (*STILL[:4], 0.1, -0.2, 0.05, 0.0, 0.0, 0.0),
+    "acceleration in g": (*STILL[:4], *(a / G for a in STILL[4:7]), 0.0, 0.0, 0.0),
+    "acceleration with its sign turned": (*STILL[:4], *(-a for a in STILL[4:7]), 0.0, 0.0, 0.0),
+    "z axis up": (1.0, 0.0, 0.0, 0.0, 0.0, 0.0, G, 0.0, 0.0, 0.0),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_pelvis_imu_in_other_conventions_is_refused_before_the_first_estimate(what: str) -> None:
+    target = intake()
+    frames = [frame for k in range(40) for frame in (angles(k * 10_000), imu(k * 10_000, WRONG[what]))]
+    message = r"pelvis IMU: its first .* upwards on average.*w x y z.*m/s2 with gravity"
+    with pytest.raises(SensorError, match=message):
+        feed(target, frames)
+    assert target.newest_us[1] <= 300_000
+
+
+@pytest.mark.parametrize("posture", [0.0, 1.5, -1.5, 3.0])
+def test_any_posture_is_trusted(posture: float) -> None:
+    target = intake()
+    for k in range(100):
+        target.push(imu(k * 10_000, pelvis_channels(posture, 0.0, np.array([3.0, -4.0]), G)))
+    assert target.pelvis_samples == 100
+
+
+def test_frames_with_the_fault_flag_are_counted_and_not_looked_at() -> None:
+    target = intake()
+    feed(target, both(0, 50))
+    assert target.push(angles(500_000, (float("nan"), 1e9), flags=1)) == []
+    assert target.push(imu(500_000, (0.0,) * 10, flags=1)) == []
+    assert (target.samples, target.pelvis_samples, target.sensor_faults) == (50, 50, 2)
+    states = feed(target, both(51, 60))
+    assert len(states) == 10  # the grid goes on: the missing sample is interpolated
+    assert not any(s.restarted for s in states)
+
+
+def test_other_kinds_pass_by() -> None:
+    target = intake()
+    assert target.push(Frame(Kind.EMG, 1, 0, 0, (0.5,) * 8)) == []
+    assert target.push(Frame(0x77, 0, 0, 0, (0.5,))) == []
+    assert (target.samples, target.pelvis_samples, target.sensor_faults, target.first_us) == (0, 0, 0, None)
+
+
+def test_without_the_pelvis_imu_nothing_comes_out() -> None:
+    target = intake()
+    assert feed(target, [angles(k * 10_000) for k in range(500)]) == []
+    assert (target.samples, target.pelvis_samples) == (500, 0)
+
+
+@pytest.mark.parametrize("method", differentiate.METHODS)
+def test_a_gap_starts_anew(method: str) -> None:
+    target = intake(method)
+    before = feed(target, both(0, 60))
+    after = feed(target, both(66, 120))
+    assert [s.restarted for s in before] == [True] + [False] * (len(before) - 1)
+    assert [s.restarted for s in after] == [True] + [False] * (len(after) - 1)
+    assert target.gaps == 2  # the start counts as one
+    fresh = feed(intake(method), both(66, 120))
+    assert len(after) == len(fresh)
+    for a, b in zip(after, fresh, strict=True):  # nothing of what was before is left
+        assert a.t_s == pytest.approx(b.t_s)
+        np.testing.assert_allclose(a.qdd, b.qdd, atol=1e-9)
+
+
+def test_a_gap_while_it_fills_is_said_with_the_first_state() -> None:
+    target = intake()
+    feed(target, both(0, 60))
+    feed(target, both(70, 80))
+    after = feed(target, both(90, 150))
+    assert after[0].restarted
+    assert sum(s.restarted for s in after) == 1
+
+
+def test_late_samples_are_counted() -> None:
+    target = intake()
+    feed(target, both(0, 50))
+    target.push(angles(470_000))
+    target.push(imu(490_000))
+    assert target.late == 2
+
+
+@pytest.mark.parametrize("method", differentiate.METHODS)
+@pytest.mark.parametrize("start_us", [3_600_000_000, 1_750_000_000_000_000, 2**63])
+def test_the_senders_clock_may_start_anywhere(method: str, start_us: int) -> None:
+    """A microcontroller that stamps in microseconds since 1970 gets the same states as one that starts at 0."""
+    rng = np.random.default_rng(0)
+    values = np.cumsum(rng.normal(0, 0.01, (100, 3)), axis=0)
+    one, two = intake(method), intake(method)
+    for k in range(100):
+        t = 16_667 * k  # not on the grid
+        a = one.push(angles(t, tuple(values[k]))) + one.push(imu(t))
+        b = two.push(angles(start_us + t, tuple(values[k]))) + two.push(imu(start_us + t))
+        assert len(a) == len(b)
+        for x, y in zip(a, b, strict=True):
+            assert x.q.tobytes() == y.q.tobytes()
+            assert x.qdd.tobytes() == y.qdd.tobytes()
+            assert y.t_s == pytest.approx(start_us * 1e-6 + x.t_s, rel=1e-15)
+
+
+def test_a_clock_that_is_set_by_years_starts_anew_at_full_resolution() -> None:
+    target = intake()
+    feed(target, both(0, 60))
+    far_us = 1_750_000_000_000_000
+    later = [replace(frame, time_us=far_us + frame.time_us) for frame in both(60, 120)]
+    states = feed(target, later)
+    assert states[0].restarted
+    assert len(states) == 60 - 17
+    np.testing.assert_allclose(np.diff([s.t_s for s in states]), 0.01, atol=1e-6)
+    back = feed(target, both(0, 60))
+    assert back[0].restarted
+    assert back[0].t_s < 1.0
+
+
+def random_states(count: int) -> list[KinematicState]:
+    rng = np.random.default_rng(4)
+    return [
+        KinematicState(
+            k / 100,
+            rng.normal(size=3),
+            rng.normal(size=3),
+            rng.normal(size=3),
+            *rng.normal(size=3).tolist(),
+            rng.normal(size=2),
+            k == 0,
+        )
+        for k in range(count)
+    ]
+
+
+def test_states_stack_and_unstack() -> None:
+    states = random_states(5)
+    again = unstack(np.array([s.t_s for s in states]), stack(states))
+    for a, b in zip(states, again, strict=True):
+        assert (a.t_s, a.tilt, a.tilt_rate, a.tilt_acceleration, a.restarted) == (
+            *(b.t_s, b.tilt, b.tilt_rate, b.tilt_acceleration, b.restarted),
+        )
+        for name in ("q", "qd", "qdd", "base_acceleration"):
+            np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+
+
+def test_the_features_of_training_and_of_the_device_are_the_same() -> None:
+    states = random_states(5)
+    table = features(stack(states))
+    assert table.shape == (5, 13)
+    for state, expected in zip(states, table, strict=True):
+        row = np.empty(13)
+        write_features(state, row)
+        np.testing.assert_array_equal(row, expected)
+        single = np.empty(13, dtype=np.float32)
+        write_features(state, single)
+        np.testing.assert_array_equal(single, expected.astype(np.float32))
