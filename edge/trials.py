@@ -198,12 +198,16 @@ def load_trial(spec: TrialSpec, model: Model, *, name: str) -> Trial:
     if spec.base == "fixed":
         raise TrialError(f'{name}: base = "fixed" has no place in the world for a ground reaction: remove one of them')
     reaction = read_ground_reaction(spec.ground_reaction, spec.external_loads, side=spec.side, name=name)
-    if reaction.time_s[0] > start + 1e-6 or reaction.time_s[-1] < end - 1e-6:
+    first, last = float(reaction.time_s[0]), float(reaction.time_s[-1])
+    # A range that was not asked for is where both recordings overlap; one that was must be there.
+    start = max(start, first) if spec.start_s is None else start
+    end = min(end, last) if spec.end_s is None else end
+    if start < first - 1e-6 or end > last + 1e-6 or start >= end:
         raise TrialError(
-            f"{name}: ground reaction is recorded from {reaction.time_s[0]:g} to {reaction.time_s[-1]:g} s, the trial "
-            f"runs from {start:g} to {end:g} s: set start_s and end_s inside"
+            f"{name}: ground reaction is recorded from {first:g} to {last:g} s, the trial runs from {trial.start_s:g} to "
+            f"{trial.end_s:g} s: set start_s and end_s inside both"
         )
-    return replace(trial, ground_reaction=reaction)
+    return replace(trial, ground_reaction=reaction, start_s=start, end_s=end)
 
 
 def _require_sampling(table: Table) -> None:

@@ -58,7 +58,8 @@ class View:
             text = "waiting for the sensor's first samples (Ctrl-C stops)"
             return Group(Panel(text, title=self._title, width=self._width), *notes)
         muscles = self._muscle_panel(picture, sum(map(self._height, notes)))
-        return Group(self._head(picture), *notes, muscles, self._joint_panel(picture, picture.q))
+        # The last line is for what the terminal echoes, as ^C: at the end of a full one it would shift the picture.
+        return Group(self._head(picture), *notes, muscles, self._joint_panel(picture, picture.q), Text())
 
     @property
     def _width(self) -> int:

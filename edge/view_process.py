@@ -58,6 +58,8 @@ def draw(fd: int) -> None:
         vertical_overflow="crop",
     ) as live:
         for line in lines:
+            if not console.is_terminal:  # it has gone
+                return
             live.update(view.render(Picture.parse(line)), refresh=True)
 
 

@@ -8,7 +8,7 @@ Per frame, with B = R^T diag(optimal force) and reserves r that keep every probl
 a = clip(B^T y / w, lower, upper), r = rho^2 y, and y solves the piecewise linear, strictly monotone system
 g(y) = B clip(B^T y / w) + rho^2 y - tau = 0. It is the gradient of a strictly convex, piecewise quadratic function, whose
 minimum Newton's method with an exact line search reaches in a finite number of steps (Li & Swetits 1997, SIAM J. Optim. 7:595;
-here 3 to 6).
+here 1 or 2 for most states of a leg).
 """
 
 from __future__ import annotations

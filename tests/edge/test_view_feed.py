@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import fcntl
 import os
+import select
 import signal
 import struct
 import termios
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 
 import pytest
 from loop_fakes import Clock, Event, FakeOutput, FakePipeline, FakeSensor
@@ -34,29 +34,30 @@ class Terminal:
         self.controller, self.device = os.openpty()
         fcntl.ioctl(self.device, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
         self.written = b""
+        self._ending = False
         self._thread = threading.Thread(target=self._read, daemon=True)
         self._thread.start()
 
     def _read(self) -> None:
-        with suppress(OSError):  # all its users have gone
-            while data := os.read(self.controller, 65536):
-                self.written += data
+        while not self._ending or select.select([self.controller], [], [], 0)[0]:
+            if select.select([self.controller], [], [], 0.02)[0]:
+                self.written += os.read(self.controller, 65536)
 
     def wait_for(self, part: bytes) -> None:
         wait_until(lambda: part in self.written)
 
-    def everything(self) -> bytes:
+    def hang_up(self) -> None:
+        """Read what there is, and be gone."""
         if self.device >= 0:
+            self._ending = True
+            self._thread.join(WAIT_S)
             os.close(self.device)
-            self._thread.join(WAIT_S)  # it ends when nobody can write any more
             os.close(self.controller)
             self.device = -1
-        return self.written
 
-    def hang_up(self) -> None:
-        os.close(self.device)
-        os.close(self.controller)
-        self.device = -1
+    def everything(self) -> bytes:
+        self.hang_up()
+        return self.written
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
@@ -73,7 +74,7 @@ def terminal(monkeypatch: pytest.MonkeyPatch) -> Iterator[Terminal]:
     monkeypatch.setenv("TERM", "xterm-256color")
     terminal = Terminal()
     yield terminal
-    terminal.everything()
+    terminal.hang_up()
 
 
 def feed_on(terminal: Terminal, warnings: list[str], *, n_muscles: int = 9) -> ViewFeed:
