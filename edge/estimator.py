@@ -13,7 +13,7 @@ from edge.inference.onnx_engine import OnnxEngine
 from edge.msk.dynamics import inverse_dynamics
 from edge.msk.hill import HillMuscles
 from edge.msk.staticopt import share_torque
-from edge.signals.intake import KinematicState, stack, write_features
+from edge.signals.intake import KinematicState, single, write_features
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -49,6 +49,7 @@ class Estimator:
         self._head = network.head
         self._scale_nm = bundle.model.torque_scale_nm
         self._look_ahead = network.look_ahead
+        self._lower_rad, self._upper_rad = bundle.model.lower_rad, bundle.model.upper_rad
         self._engine = OnnxEngine(
             bundle.network,
             window=network.window,
@@ -80,7 +81,7 @@ class Estimator:
         return estimate
 
     def _resolve(self, state: KinematicState, answer: FloatArray) -> Estimate:
-        motion = stack([state])
+        motion = single(state)
         if self._head == "activation":
             muscles = self._muscles.evaluate(motion.q, motion.qd)
             activation = np.clip(answer, 0.0, 1.0)
@@ -103,5 +104,5 @@ class Estimator:
             activation=activation,
             force_n=force,
             reserve_nm=reserve,
-            valid=bool(self._model.in_range(state.q)),
+            valid=bool(((state.q >= self._lower_rad) & (state.q <= self._upper_rad)).all()),
         )

@@ -342,14 +342,20 @@ def _finite(estimate: Estimate) -> bool:
 
 @contextmanager
 def stop_on_signals(loop: Loop) -> Iterator[None]:
-    """While inside, SIGINT and SIGTERM stop the loop; a second SIGINT interrupts it at once (zero is still sent)."""
+    """While inside, SIGINT, SIGTERM and SIGHUP stop the loop; a second SIGINT interrupts it at once (zero is still sent).
+
+    A hang-up that was ignored before (`nohup`) stays ignored.
+    """
 
     def stop(number: int, frame: FrameType | None) -> None:
         loop.stop()
         if number == signal.SIGINT:
             signal.signal(signal.SIGINT, signal.default_int_handler)
 
-    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    stopping = [signal.SIGINT, signal.SIGTERM]
+    if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:
+        stopping.append(signal.SIGHUP)
+    before = {number: signal.signal(number, stop) for number in stopping}
     try:
         yield
     finally:

@@ -248,6 +248,19 @@ def stack(states: list[KinematicState]) -> Kinematics:
     )
 
 
+def single(state: KinematicState) -> Kinematics:
+    """One state as a batch of one: what `stack([state])` gives, without copies."""
+    return Kinematics(
+        state.q[None],
+        state.qd[None],
+        state.qdd[None],
+        np.array([state.tilt]),
+        np.array([state.tilt_rate]),
+        np.array([state.tilt_acceleration]),
+        state.base_acceleration[None],
+    )
+
+
 def unstack(times_s: FloatArray, motion: Kinematics) -> list[KinematicState]:
     """A batch as single states, the first of them marked as a start."""
     return [

@@ -256,16 +256,39 @@ def test_stop_ends_it_at_the_next_cycle() -> None:
     assert world.run()["estimates"] == 5
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.fixture
+def hang_up() -> Iterator[None]:
+    """The default action of SIGHUP, whatever the tests were started with (`nohup` ignores it)."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.mark.usefixtures("hang_up")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_signals_stop_it_and_the_handlers_come_back(number: int) -> None:
-    before = (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM))
+    before = [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)]
     kill = Event(55.0, b"x", action=lambda: os.kill(os.getpid(), number))
     world = World([*walking(5), kill, *walking(50, start_ms=60.0)], arm=True)
     with stop_on_signals(world.loop):
         summary = world.run()
     assert summary["estimates"] == 5
     assert world.torques[-1] == (0.0, 0.0)
-    assert (signal.getsignal(signal.SIGINT), signal.getsignal(signal.SIGTERM)) == before
+    assert [signal.getsignal(s) for s in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)] == before
+
+
+@pytest.mark.usefixtures("hang_up")
+def test_a_hang_up_that_was_ignored_stays_ignored() -> None:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    world = World(
+        [
+            *walking(5),
+            Event(55.0, b"x", action=lambda: os.kill(os.getpid(), signal.SIGHUP)),
+            *walking(50, start_ms=60.0),
+        ]
+    )
+    with stop_on_signals(world.loop):
+        assert world.run()["estimates"] > 5
 
 
 def test_a_second_interrupt_does_not_wait_and_still_sends_zero() -> None:

@@ -18,6 +18,7 @@ from edge.signals.intake import (
     KinematicState,
     features,
     pelvis_channels,
+    single,
     stack,
     unstack,
     write_features,
@@ -295,6 +296,13 @@ def test_states_stack_and_unstack() -> None:
         )
         for name in ("q", "qd", "qdd", "base_acceleration"):
             np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+
+
+def test_a_single_state_is_a_stack_of_one() -> None:
+    state = random_states(1)[0]
+    one, expected = single(state), stack([state])
+    for name in ("q", "qd", "qdd", "tilt", "tilt_rate", "tilt_acceleration", "base_acceleration"):
+        np.testing.assert_array_equal(getattr(one, name), getattr(expected, name))
 
 
 def test_the_features_of_training_and_of_the_device_are_the_same() -> None:
