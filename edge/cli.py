@@ -98,7 +98,7 @@ def cli() -> None:
 
     \b
     Try it without hardware:
-      edge-msk run --bundle demo --sensor "replay:walk.mot?speed=1" --duration 10
+      edge-msk run --bundle demo --sensor "replay:demo?loop=1" --duration 10
     """
 
 

@@ -6,6 +6,7 @@ edge-msk run --bundle subject.msk --sensor "serial:///dev/ttyUSB0?baud=921600" -
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -125,7 +126,7 @@ def run(
             warn=_warn if feed is None else feed.warn,
             show=None if feed is None else feed.show,
         )
-        with stop_on_signals(loop):
+        with stop_on_signals(loop), _quiet_garbage_collector():
             loop.run()
     problem = recorder.check() if recorder is not None else None
     if problem is not None:
@@ -144,6 +145,17 @@ def _log_path(config: Config, target: Path | None, no_log: bool) -> Path | None:
         return None
     place = target if target is not None else config.run.log_folder
     return place if place.suffix == ".mcap" else new_log_path(place)
+
+
+@contextmanager
+def _quiet_garbage_collector() -> Iterator[None]:
+    """Within, the collector leaves alone what was made at the start: walking through it would stall the loop by 20 ms."""
+    gc.collect()
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 @contextmanager
