@@ -30,7 +30,7 @@ from edge.timing import Distribution
 
 if TYPE_CHECKING:
     from edge.pipeline import Estimate, Pipeline
-    from edge.record import Recorder
+    from edge.record.recorder import Recorder
 
 NS_PER_S = 1_000_000_000
 NS_PER_MS = 1_000_000

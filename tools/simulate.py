@@ -16,10 +16,10 @@ from types import FrameType
 from typing import IO, Any, Protocol
 
 import click
-from edge.sensors.playback import playback
 
 from edge.errors import FileError, OutputError, TrialError
 from edge.sensors.frame import Kind
+from edge.sensors.playback import playback
 from edge.sensors.player import Schedule, repeat
 from tools.disturb import Disturbance, Fate, Packet, disturb
 from tools.pty_line import PtyLine

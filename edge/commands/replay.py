@@ -16,7 +16,7 @@ from edge.errors import EngineError, SensorError
 
 if TYPE_CHECKING:
     from edge.pipeline import Estimate, Pipeline
-    from edge.session_log import LoggedEstimate, SessionLog
+    from edge.record.session_log import LoggedEstimate, SessionLog
 
 ENDED_EARLY = frozenset({"sensor", "engine", "output"})
 """Faults that end a session inside a chunk: the last estimates of that chunk were never used, nor recorded."""
@@ -35,7 +35,7 @@ def replay(ctx: click.Context, log_file: Path, as_json: bool) -> None:
     from edge.bundle import Bundle
     from edge.commands.summary import print_summary
     from edge.pipeline import Pipeline
-    from edge.session_log import read_log
+    from edge.record.session_log import read_log
 
     log = read_log(log_file)
     bundle = Bundle.from_bytes(log.bundle, log.path)
@@ -79,7 +79,7 @@ def compare(log: SessionLog, pipeline: Pipeline) -> Outcome:
 
     Estimates that are missing in the log are only accepted where the log says that it lost some, or ends early.
     """
-    from edge.session_log import same_estimate
+    from edge.record.session_log import same_estimate
 
     outcome = Outcome()
     for loss in log.losses():

@@ -20,7 +20,7 @@ from edge.errors import ConfigError, EdgeMskError, LogError
 if TYPE_CHECKING:
     from edge.bundle import Bundle
     from edge.config import Config
-    from edge.record import Recorder
+    from edge.record.recorder import Recorder
 
 
 @click.command(
@@ -79,8 +79,8 @@ def run(
     from edge.outputs import open_output
     from edge.pipeline import Pipeline
     from edge.sensors import open_sensor
-    from edge.view_feed import ViewFeed
-    from edge.view_line import Header
+    from edge.view.feed import ViewFeed
+    from edge.view.line import Header
 
     config = load_config(config_file)
     bundle = Bundle.read(bundle_name)
@@ -139,7 +139,7 @@ def run(
 
 
 def _log_path(config: Config, target: Path | None, no_log: bool) -> Path | None:
-    from edge.record import new_log_path
+    from edge.record.recorder import new_log_path
 
     if no_log or (target is None and not config.run.log):
         return None
@@ -163,7 +163,7 @@ def _recording(
     path: Path, bundle: Bundle, config: Config, *, sensor_url: str, output_url: str, armed: bool
 ) -> Iterator[Recorder]:
     """The session log, open; an armed run whose log cannot be written is refused as what it is, a wrong configuration."""
-    from edge.record import Recorder, session_header
+    from edge.record.recorder import Recorder, session_header
 
     content = bundle.to_bytes()
     header = session_header(

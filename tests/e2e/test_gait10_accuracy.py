@@ -16,9 +16,7 @@ def gait10(data: Path) -> Path:
     return data / "gait10_walk"
 
 
-def test_second_half_of_the_trial_after_training_on_the_first(
-    gait10: Path, opensim: object, tmp_path: Path
-) -> None:
+def test_second_half_of_the_trial_after_training_on_the_first(gait10: Path, opensim: object, tmp_path: Path) -> None:
     """Both legs, up to 1.25 s against from 1.26 s on, zero-phase inputs, OpenSim 4.6's StaticOptimization as the truth."""
     del opensim  # only asked for so that the test fails or skips without it
     from tools.bench.gait10 import ZERO_PHASE, measure, write_reference, write_trials

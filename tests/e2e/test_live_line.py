@@ -16,7 +16,7 @@ from tiny_bundle import write_tiny_bundle
 
 from edge.bundle import Bundle, packaged_bundles
 from edge.pipeline import Pipeline
-from edge.session_log import SessionLog, read_log, same_estimate
+from edge.record.session_log import SessionLog, read_log, same_estimate
 
 TRIAL = Path("gait10_walk") / "ik.mot"
 ROWS = 151

@@ -261,7 +261,9 @@ def test_forces_shorter_than_the_movement(tmp_path: Path) -> None:
     plain = trials.read_text()
     trials.write_text(plain + "end_s = 0.9\n")
     refused(
-        trials, "trial 1: ground reaction is recorded from 0 to 0.6 s, the trial runs from 0 to 0.9 s", "end_s inside both"
+        trials,
+        "trial 1: ground reaction is recorded from 0 to 0.6 s, the trial runs from 0 to 0.9 s",
+        "end_s inside both",
     )
     trials.write_text(plain + "end_s = 0.5\n")
     assert one(trials).end_s == 0.5

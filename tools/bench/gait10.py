@@ -48,9 +48,7 @@ def write_trials(data: Path, folder: Path) -> tuple[Path, Path]:
 
 def write_reference(data: Path, folder: Path, muscles: Sequence[str]) -> Path:
     """OpenSim's static optimisation of the trial as a reference file for `evaluate`, both legs in one."""
-    activation, force = static_optimisation(
-        data / "model.osim", data / "ik.mot", data / "external_loads.xml", folder
-    )
+    activation, force = static_optimisation(data / "model.osim", data / "ik.mot", data / "external_loads.xml", folder)
     names = [f"{m}_{side}" for side in "rl" for m in muscles]
 
     def columns(storage: Storage) -> list[np.ndarray]:

@@ -19,7 +19,7 @@ from tiny_bundle import write_swinging_leg, write_tiny_bundle
 import edge
 from edge.cli import cli
 from edge.errors import LogError
-from edge.session_log import read_log
+from edge.record.session_log import read_log
 
 KEYS = [
     *("samples", "bad_frames", "dropped", "estimates", "age_ms", "compute_us", "missed_deadlines", "state", "faults"),

@@ -19,7 +19,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING
 
 import edge
-from edge.view_line import Header, picture_line
+from edge.view.line import Header, picture_line
 
 if TYPE_CHECKING:
     from edge.loop import Snapshot
@@ -61,7 +61,7 @@ class ViewFeed:
             # cwd: `-m` looks there first, so the view is of the same edge-msk. A session of its own: Ctrl-C is for the
             # loop, and the view shows what it does last.
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "edge.view_process"],
+                [sys.executable, "-m", "edge.view.process"],
                 stdin=read_fd,
                 stdout=subprocess.DEVNULL,
                 stderr=self._terminal_fd,

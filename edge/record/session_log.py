@@ -31,9 +31,9 @@ from mcap.stream_reader import breakup_chunk
 from mcap.writer import MCAP0_MAGIC
 from numpy.typing import NDArray
 
-from edge import record_format as fmt
 from edge.errors import LogError
-from edge.record_format import EstimateLike
+from edge.record import format as fmt
+from edge.record.format import EstimateLike
 
 _RECORD = struct.Struct("<BQ")
 _KNOWN = frozenset(int(opcode) for opcode in Opcode)
@@ -141,7 +141,7 @@ class _Contents:
 class SessionLog:
     """A session log; see :func:`read_log`. The iterators stream in the order of recording and may be called again.
 
-    `header` is what :func:`edge.record.session_header` made; `finished`: the file has its end; `clean`: the loop closed
+    `header` is what :func:`edge.record.recorder.session_header` made; `finished`: the file has its end; `clean`: the loop closed
     the log itself; `dropped`: messages by topic that never reached the log, known if `clean`.
     """
 

@@ -13,15 +13,14 @@ import time
 from collections.abc import Callable, Iterator
 
 import pytest
-from loop_fakes import Clock, Event, FakeOutput, FakePipeline, FakeSensor
-from test_view import snapshot
+from loop_fakes import Clock, Event, FakeOutput, FakePipeline, FakeSensor, snapshot
 
 from edge.config import load_config
 from edge.control.assist import ProportionalAssist
 from edge.control.safety import Safety
 from edge.loop import Loop
-from edge.view_feed import SHOW_CURSOR, ViewFeed
-from edge.view_line import Header
+from edge.view.feed import SHOW_CURSOR, ViewFeed
+from edge.view.line import Header
 
 HIDE_CURSOR = b"\x1b[?25l"
 WAIT_S = 20.0
@@ -164,7 +163,7 @@ def test_the_session_goes_on_when_the_view_is_killed(terminal: Terminal) -> None
 
 
 def test_a_view_that_stands_still_never_blocks_the_loop(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edge.view_feed.CLOSE_TIMEOUT_S", 0.2)
+    monkeypatch.setattr("edge.view.feed.CLOSE_TIMEOUT_S", 0.2)
     longest_s = 0.0
     with two_joints(terminal, []) as feed:
 

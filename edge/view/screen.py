@@ -1,7 +1,7 @@
 """The live view in the terminal: what the muscles do, what the joints carry, in which state the device is.
 
 It fits 80 x 24 characters: a model with more muscles than fit shows the most active ones. Drawing happens in a process
-of its own, :mod:`edge.view_process`.
+of its own, :mod:`edge.view.process`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from rich.table import Table
 from rich.text import Text
 
 from edge.control.state import State
-from edge.view_line import Header, Picture
+from edge.view.line import Header, Picture
 
 BAR_CELLS = 34
 EIGHTHS = " ▏▎▍▌▋▊▉█"

@@ -6,7 +6,7 @@
 
 Every message is one non-blocking write to a pipe. What does not fit, because the writer's process or its disk stands
 still or is gone, is counted in `dropped` and, as soon as there is room again, in the log itself (topic /losses). The
-file is written by `edge.record_writer` and read by `edge.session_log`.
+file is written by `edge.record.writer` and read by `edge.record.session_log`.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ from typing import Any
 import numpy as np
 
 import edge
-from edge import record_format as fmt
 from edge.errors import LogError
-from edge.record_format import CommandLike, EstimateLike, PacketKind
+from edge.record import format as fmt
+from edge.record.format import CommandLike, EstimateLike, PacketKind
 
 PIPE_BYTES = 1 << 20
 """Size asked for the pipe: Linux' limit for users without privileges, some seconds of messages."""
@@ -172,7 +172,7 @@ class Recorder:
         # cwd: `-m` looks there first, so the writer is of the same edge-msk. A session of its own: Ctrl-C must not
         # reach the writer before it can ignore it.
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "edge.record_writer", str(self.path)],
+            [sys.executable, "-m", "edge.record.writer", str(self.path)],
             stdin=read_fd,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,

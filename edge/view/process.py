@@ -1,6 +1,6 @@
-"""The process that draws the live view: `python -m edge.view_process`, lines of :mod:`edge.view_line` on stdin.
+"""The process that draws the live view: `python -m edge.view.process`, lines of :mod:`edge.view.line` on stdin.
 
-It is started by :class:`edge.view_feed.ViewFeed`, draws on stderr, and ends when the pipe closes. Of what has arrived it
+It is started by :class:`edge.view.feed.ViewFeed`, draws on stderr, and ends when the pipe closes. Of what has arrived it
 draws the newest only, so it is never behind for long, however slow the terminal.
 """
 
@@ -12,7 +12,7 @@ import signal
 import sys
 from collections.abc import Iterator
 
-from edge.view_line import Header, Picture
+from edge.view.line import Header, Picture
 
 NICENESS = 10
 READ_BYTES = 1 << 16
@@ -37,7 +37,7 @@ def draw(fd: int) -> None:
     from rich.console import Console
     from rich.live import Live
 
-    from edge.view import View
+    from edge.view.screen import View
 
     lines = newest_lines(fd)
     first = next(lines, None)

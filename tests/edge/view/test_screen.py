@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pytest
-from loop_fakes import FakeEstimate
+from loop_fakes import snapshot
 from rich.console import Console
 
 from edge.config import load_config
@@ -13,9 +13,8 @@ from edge.control.explain import explain
 from edge.control.safety import Fault
 from edge.control.state import State
 from edge.loop import Snapshot
-from edge.outputs.base import Command
-from edge.view import View, bar
-from edge.view_line import Header, Picture, picture_line
+from edge.view.line import Header, Picture, picture_line
+from edge.view.screen import View, bar
 
 STALE = explain(Fault.STALE, load_config(None).safety_limits(("knee",), [(-1.0, 1.0)]))
 
@@ -23,25 +22,6 @@ STALE = explain(Fault.STALE, load_config(None).safety_limits(("knee",), [(-1.0, 
 def console(*, width: int = 80, height: int = 24, encoding: str = "utf-8") -> Console:
     file = io.TextIOWrapper(io.BytesIO(), encoding=encoding)
     return Console(file=file, width=width, height=height, force_terminal=True, color_system=None)
-
-
-def snapshot(
-    n_muscles: int = 9,
-    *,
-    faults: tuple[str, ...] = (),
-    level: float = 0.5,
-    state: State = State.ACTIVE,
-    explanation: str = "",
-) -> Snapshot:
-    estimate = FakeEstimate(
-        7,
-        1.0,
-        q=np.radians([10.0, -20.0, 5.0]),
-        torque_nm=np.array([55.5, -12.25, 0.0]),
-        activation=np.linspace(0.0, level, n_muscles),
-        force_n=np.linspace(0.0, 1500.0, n_muscles),
-    )
-    return Snapshot(estimate, Command(0, 1, state, (1.0, 2.0, 3.0)), 31.25, faults, 12.5, 1234, explanation)
 
 
 def header(n_muscles: int = 9) -> Header:

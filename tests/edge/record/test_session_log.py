@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from mcap.writer import Writer
 from numpy.typing import NDArray
 
-from edge import record_format as fmt
 from edge.errors import LogError
-from edge.record import Recorder, session_header
-from edge.session_log import LoggedCommand, LoggedEstimate, Note, SensorBytes, Timing, read_log, same_estimate
+from edge.record import format as fmt
+from edge.record.recorder import Recorder, session_header
+from edge.record.session_log import LoggedCommand, LoggedEstimate, Note, SensorBytes, Timing, read_log, same_estimate
 
 BUNDLE = b"PK\x03\x04 a bundle" * 50
 EVERY_FLOAT64 = st.one_of(

@@ -1,4 +1,4 @@
-"""The process that writes a session log: `python -m edge.record_writer FILE`, packets on stdin, its state on stdout.
+"""The process that writes a session log: `python -m edge.record.writer FILE`, packets on stdin, its state on stdout.
 
 It is started by :class:`edge.record.Recorder`. One thread empties the pipe into memory so that a slow disk does not
 make the loop lose anything; the main thread writes chunks and puts them on the disk every :data:`FLUSH_S`, so that a
@@ -26,8 +26,8 @@ from typing import IO, Any
 
 from mcap.writer import CompressionType, Writer
 
-from edge import record_format as fmt
-from edge.record_format import PacketKind
+from edge.record import format as fmt
+from edge.record.format import PacketKind
 
 FLUSH_S = 0.5
 """Time between two flushes to the disk, s."""

@@ -8,6 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from edge.control.state import State
+from edge.loop import Snapshot
 from edge.outputs.base import Command, Output
 from edge.sensors.base import EndOfRecording, Sensor
 
@@ -149,3 +151,23 @@ class FakeRecorder:
 
     def named(self, name: str) -> list[tuple[Any, ...]]:
         return [call[1:] for call in self.calls if call[0] == name]
+
+
+def snapshot(
+    n_muscles: int = 9,
+    *,
+    faults: tuple[str, ...] = (),
+    level: float = 0.5,
+    state: State = State.ACTIVE,
+    explanation: str = "",
+) -> Snapshot:
+    """A snapshot with `n_muscles` muscles and a leg's three joints."""
+    estimate = FakeEstimate(
+        7,
+        1.0,
+        q=np.radians([10.0, -20.0, 5.0]),
+        torque_nm=np.array([55.5, -12.25, 0.0]),
+        activation=np.linspace(0.0, level, n_muscles),
+        force_n=np.linspace(0.0, 1500.0, n_muscles),
+    )
+    return Snapshot(estimate, Command(0, 1, state, (1.0, 2.0, 3.0)), 31.25, faults, 12.5, 1234, explanation)

@@ -20,9 +20,9 @@ from mcap.reader import make_reader
 from numpy.typing import NDArray
 
 from edge.errors import LogError
-from edge.record import Recorder, new_log_path, session_header
-from edge.record_format import COUNTED
-from edge.session_log import SensorBytes, read_log
+from edge.record.format import COUNTED
+from edge.record.recorder import Recorder, new_log_path, session_header
+from edge.record.session_log import SensorBytes, read_log
 
 BUNDLE = bytes(range(256)) * 200
 JOINTS, MUSCLES = ["hip", "knee", "ankle"], ["glut_max", "soleus"]
@@ -149,7 +149,7 @@ def test_a_killed_writer_costs_the_last_moment_and_not_the_loop(tmp_path: Path) 
 LOOP = """
 import sys, time
 from pathlib import Path
-from test_record import recorder
+from test_recorder import recorder
 log = recorder(Path(sys.argv[1]))
 log.open()
 for i in range(100):
@@ -162,7 +162,7 @@ time.sleep(60)
 def test_when_the_loop_is_killed_its_writer_finishes_the_file(tmp_path: Path) -> None:
     path = tmp_path / "a.mcap"
     here = Path(__file__).resolve().parent
-    environment = {**os.environ, "PYTHONPATH": f"{here.parent.parent}:{here}"}
+    environment = {**os.environ, "PYTHONPATH": f"{here.parent.parent.parent}:{here}"}
     command = [sys.executable, "-c", LOOP, str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, env=environment) as loop:
         assert loop.stdout is not None

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from edge import record_writer
-from edge.record_format import PACKET, PacketKind
-from edge.record_writer import Intake, packets, run
+from edge.record import writer as record_writer
+from edge.record.format import PACKET, PacketKind
+from edge.record.writer import Intake, packets, run
 
 
 def a_packet(payload: bytes) -> bytes:

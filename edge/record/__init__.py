@@ -1,0 +1,1 @@
+"""The session log (MCAP): written by a process of its own, read whole or after a crash."""
