@@ -2,6 +2,7 @@ import errno
 import os
 import resource
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -259,17 +260,19 @@ def test_atomic_leaves_nothing_behind(tmp_path: Path, failure: BaseException) ->
         )
 
 
-@pytest.fixture
+@contextmanager
 def small_files() -> Iterator[None]:
-    """The system refuses files above 4 KB, as a full disk would."""
+    """The system refuses files above 4 KB, as a full disk would. No fixture: pytest's own report may go to such a file."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (4096, hard))
-    yield
-    resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_full_disk(tmp_path: Path, small_files: None) -> None:
-    with pytest.raises(FileError, match=r"a.sto: cannot be written \(File too large\)"):
+def test_full_disk(tmp_path: Path) -> None:
+    with small_files(), pytest.raises(FileError, match=r"a.sto: cannot be written \(File too large\)"):
         write_sto(tmp_path / "a.sto", "t", ["a"], np.arange(5000.0), np.zeros((5000, 1)))
     assert not list(tmp_path.iterdir())
 
