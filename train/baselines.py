@@ -2,68 +2,108 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.spatial.distance import cdist
+from scipy.linalg import cho_factor, cho_solve
 
 FloatArray = npt.NDArray[np.float64]
+Mask = npt.NDArray[np.bool_]
 
 NEIGHBOURS = 3
 _MOST_WINDOWS = 4000  # kernel ridge solves a system of this size; more are thinned evenly
+_AT_ONCE = 512  # test windows compared with all training windows in one go, to bound the memory
+_WIDTHS = (0.25, 1.0, 4.0)  # of the kernel, in median squared distances
+_RIDGES = (1e-4, 1e-3, 1e-2, 1e-1)
 
 
 @dataclass(frozen=True)
 class Scaler:
+    """Features in units of their own deviation over the training windows."""
+
     mean: FloatArray
     deviation: FloatArray
 
     @classmethod
     def of(cls, feature: FloatArray) -> Scaler:
         flat = feature.reshape(-1, feature.shape[-1])
-        return cls(flat.mean(axis=0), np.maximum(flat.std(axis=0), 1e-9))
+        deviation = flat.std(axis=0)
+        # A feature that stands still in training says nothing; in units of its rounding errors it would say everything.
+        return cls(flat.mean(axis=0), np.where(deviation > 1e-9, deviation, 1.0))
 
     def flatten(self, feature: FloatArray) -> FloatArray:
         return np.asarray(((feature - self.mean) / self.deviation).reshape(len(feature), -1))
 
 
-def nearest_neighbours(train: FloatArray, wanted: FloatArray, test: FloatArray) -> FloatArray:
-    """Mean answer of the NEIGHBOURS nearest training windows. train, test: (n, window, features); wanted: (n, outputs)."""
-    scaler = Scaler.of(train)
-    distance = cdist(scaler.flatten(test), scaler.flatten(train))
-    nearest = np.argsort(distance, axis=1)[:, :NEIGHBOURS]
-    return np.asarray(wanted[nearest].mean(axis=1))
+class NearestNeighbours:
+    """Mean answer of the NEIGHBOURS nearest training windows. feature: (n, window, features); wanted: (n, outputs)."""
+
+    def __init__(self, feature: FloatArray, wanted: FloatArray) -> None:
+        self._scaler = Scaler.of(feature)
+        self._known = self._scaler.flatten(feature)
+        self._wanted = wanted
+
+    def predict(self, feature: FloatArray) -> FloatArray:
+        """Answers (n, outputs) to windows (n, window, features)."""
+        count = min(NEIGHBOURS, len(self._known))
+
+        def answer(part: FloatArray) -> FloatArray:
+            square = _square_distances(self._scaler.flatten(part), self._known)
+            nearest = np.argpartition(square, count - 1, axis=1)[:, :count]
+            return np.asarray(self._wanted[nearest].mean(axis=1))
+
+        return _in_parts(answer, feature)
 
 
-def kernel_ridge(
-    train: FloatArray,
-    wanted: FloatArray,
-    test: FloatArray,
-    *,
-    tune: tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]],
-) -> FloatArray:
+class KernelRidge:
     """Gaussian kernel ridge regression; width and ridge chosen on the training windows by `tune` = (fit, judge) masks."""
-    thin = np.arange(0, len(train), max(-(-len(train) // _MOST_WINDOWS), 1))
-    fit_mask, judge_mask = tune[0][thin], tune[1][thin]
-    train, wanted = train[thin], wanted[thin]
-    scaler = Scaler.of(train)
-    x = scaler.flatten(train)
-    mean, deviation = wanted.mean(axis=0), np.maximum(wanted.std(axis=0), 1e-12)
-    y = (wanted - mean) / deviation
-    square = cdist(x, x, "sqeuclidean")
-    typical = float(np.median(square))
-    best: tuple[float, float, float] | None = None
-    for width in (0.25, 1.0, 4.0):
-        kernel = np.exp(-square / (width * typical))
-        for ridge in (1e-4, 1e-3, 1e-2, 1e-1):
-            inner = kernel[np.ix_(fit_mask, fit_mask)]
-            weights = np.linalg.solve(inner + ridge * np.eye(len(inner)), y[fit_mask])
-            error = float(((kernel[np.ix_(judge_mask, fit_mask)] @ weights - y[judge_mask]) ** 2).mean())
-            if best is None or error < best[0]:
-                best = (error, width, ridge)
-    assert best is not None
-    _, width, ridge = best
-    weights = np.linalg.solve(np.exp(-square / (width * typical)) + ridge * np.eye(len(x)), y)
-    answer = np.exp(-cdist(scaler.flatten(test), x, "sqeuclidean") / (width * typical)) @ weights
-    return np.asarray(answer * deviation + mean)
+
+    def __init__(self, feature: FloatArray, wanted: FloatArray, *, tune: tuple[Mask, Mask]) -> None:
+        thin = np.arange(0, len(feature), max(-(-len(feature) // _MOST_WINDOWS), 1))
+        fit, judge = (np.flatnonzero(mask[thin]) for mask in tune)
+        self._scaler = Scaler.of(feature[thin])
+        self._known = self._scaler.flatten(feature[thin])
+        self._mean = wanted[thin].mean(axis=0)
+        self._deviation = np.maximum(wanted[thin].std(axis=0), 1e-12)
+        y = (wanted[thin] - self._mean) / self._deviation
+        square = _square_distances(self._known, self._known)
+        typical = max(float(np.median(square)), 1e-12)
+        best: tuple[float, float, float] | None = None
+        for width in _WIDTHS:
+            inner = np.exp(-square[np.ix_(fit, fit)] / (width * typical))
+            across = np.exp(-square[np.ix_(judge, fit)] / (width * typical))
+            for ridge in _RIDGES:
+                error = float(((across @ _ridge_weights(inner, ridge, y[fit]) - y[judge]) ** 2).mean())
+                if best is None or error < best[0]:
+                    best = (error, width, ridge)
+        assert best is not None
+        self._scale = best[1] * typical
+        self._weights = _ridge_weights(np.exp(-square / self._scale), best[2], y)
+
+    def predict(self, feature: FloatArray) -> FloatArray:
+        """Answers (n, outputs) to windows (n, window, features)."""
+
+        def answer(part: FloatArray) -> FloatArray:
+            square = _square_distances(self._scaler.flatten(part), self._known)
+            return np.asarray(np.exp(-square / self._scale) @ self._weights * self._deviation + self._mean)
+
+        return _in_parts(answer, feature)
+
+
+def _ridge_weights(kernel: FloatArray, ridge: float, y: FloatArray) -> FloatArray:
+    """(K + ridge I)^-1 y. The kernel's diagonal is 1, so that the least ridge is far above rounding."""
+    system = kernel.copy()
+    system[np.diag_indices_from(system)] += ridge
+    return np.asarray(cho_solve(cho_factor(system, overwrite_a=True, check_finite=False), y))
+
+
+def _square_distances(a: FloatArray, b: FloatArray) -> FloatArray:
+    """Squared distances (len(a), len(b)) by one matrix product, many times faster than pair by pair."""
+    square = (a**2).sum(axis=1)[:, None] + (b**2).sum(axis=1) - 2.0 * (a @ b.T)
+    return np.asarray(np.maximum(square, 0.0))
+
+
+def _in_parts(answer: Callable[[FloatArray], FloatArray], feature: FloatArray) -> FloatArray:
+    return np.concatenate([answer(feature[i : i + _AT_ONCE]) for i in range(0, len(feature), _AT_ONCE)])

@@ -1,8 +1,10 @@
-"""`edge-msk train` and `edge-msk evaluate`."""
+"""`edge-msk train` and `edge-msk evaluate`. Only training needs PyTorch, so it is loaded there alone."""
 
 from __future__ import annotations
 
 import json
+import math
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
@@ -21,8 +23,13 @@ from edge.signals.differentiate import METHODS
 from edge.storage import write_sto
 from edge.trials import load_trials
 from train.evaluate import Series, evaluate, with_ground_reaction
-from train.subject import SubjectSettings, train_subject
-from train.trainer import TrainerSettings
+
+
+def _finite(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
+    """A range does not refuse NaN: it compares false with both ends."""
+    if not math.isfinite(value):
+        raise click.BadParameter(f"{value} is not a finite number")
+    return value
 
 
 @click.command(
@@ -49,6 +56,7 @@ from train.trainer import TrainerSettings
 @click.option(
     "--age-ms",
     type=click.FloatRange(0.0, 300.0),
+    callback=_finite,
     default=50.0,
     show_default=True,
     help="How long before the newest sample the described moment lies (causal inputs).",
@@ -59,22 +67,35 @@ from train.trainer import TrainerSettings
 @click.option(
     "--look-ahead",
     type=click.IntRange(0),
-    default=0,
-    show_default=True,
-    help="Frames of the window after the described one.",
+    help="Frames of the window after the described one.  [default: 0; half the window with zero-phase inputs]",
 )
-@click.option("--rate", "rate_hz", type=click.FloatRange(20.0, 2000.0), default=100.0, show_default=True, help="Hz.")
+@click.option(
+    "--rate",
+    "rate_hz",
+    type=click.FloatRange(20.0, 2000.0),
+    callback=_finite,
+    default=100.0,
+    show_default=True,
+    help="Frames per second in Hz, in training and on the device.",
+)
 @click.option("--differentiator", type=click.Choice(METHODS), default="kalman", show_default=True)
 @click.option("--compat", is_flag=True, help="Copy OpenSim's muscle choices, for comparison with it.")
 @click.option(
     "--effort-weight",
     type=click.FloatRange(0.0),
-    default=0.05,
+    callback=_finite,
+    default=1.0,
     show_default=True,
     help="Weight of the least effort in the loss of the activation head.",
 )
 @click.option("--steps", type=click.IntRange(1), default=800, show_default=True, help="Optimisation steps.")
-@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "--seed",
+    type=click.IntRange(0, 2**32 - 1),
+    default=0,
+    show_default=True,
+    help="The same seed on the same machine gives the same network.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def train_command(
     model_name: str,
@@ -98,8 +119,12 @@ def train_command(
     Every trial needs its ground reaction. The last fifth of each trial judges a first network; the one in the bundle is
     then trained on everything.
     """
+    from train.subject import SubjectSettings, train_subject
+    from train.trainer import TrainerSettings
+
     if out.suffix != ".msk":
         raise FileError(f"{out}: a bundle ends in .msk: name it so")
+    require_writable(out)
     if look_ahead is None:
         # Causal inputs have their delay in the differentiator, which uses it better than the network does.
         look_ahead = 0 if inputs == "causal" else window // 2
@@ -121,22 +146,27 @@ def train_command(
         trainer=replace(TrainerSettings(), steps=steps, seed=seed),
     )
     console = Console(stderr=True)
-    with Progress(
+    bars = Progress(
         TextColumn("{task.description}"),
-        BarColumn(),
+        BarColumn(bar_width=12),
         TextColumn("{task.completed}/{task.total}"),
         TimeRemainingColumn(),
         TextColumn("{task.fields[terms]}"),
         console=console,
-    ) as bars:
-        tasks: dict[str, TaskID] = {}
+    )
+    tasks: dict[str, TaskID] = {}
 
-        def progress(what: str, step: int, total: int, terms: dict[str, float]) -> None:
-            if what not in tasks:
-                tasks[what] = bars.add_task(f"{what} network", total=total, terms="")
-            bars.update(tasks[what], completed=step, terms="  ".join(f"{k} {v:.4f}" for k, v in terms.items()))
+    def progress(what: str, step: int, total: int, terms: dict[str, float]) -> None:
+        bars.start()  # not before there is something to show: an error before that is one line alone
+        if what not in tasks:
+            tasks[what] = bars.add_task(what, total=total, terms="")
+        bars.update(tasks[what], completed=step, terms="  ".join(f"{k} {v:.3f}" for k, v in terms.items()))
 
+    try:
         bundle = train_subject(trials, model, settings, out, progress)
+    finally:
+        if tasks:
+            bars.stop()
     bundle.write()
     summary = {
         "bundle": str(out),
@@ -148,12 +178,12 @@ def train_command(
         "validation": bundle.manifest.validation,
     }
     if as_json:
-        click.echo(json.dumps(summary))
+        click.echo(json.dumps(summary, allow_nan=False))
         return
     validation = bundle.manifest.validation
     console.print(
-        f"validation on the last part of every trial: activation R2 {validation['activation_r2']:.3f}, "
-        f"force R2 {validation['force_r2']:.3f}"
+        f"validation ({validation['split']}): activation R2 {_figure(validation, 'activation_r2')}, "
+        f"force R2 {_figure(validation, 'force_r2')}"
     )
     console.print(f"wrote {out} ({bundle.manifest.training['windows']} windows, {summary['seconds']} s)")
 
@@ -192,10 +222,12 @@ def evaluate_command(
 
     The recordings run through the same pipeline as on the device.
     """
-    if "so" in references and len(references) > 1:
+    if "so" in references and references != ("so",):
         raise click.UsageError("--reference so cannot be mixed with files")
     if out is not None and out.suffix != ".sto":
         raise FileError(f"{out}: estimates are written as .sto: name the file so")
+    if out is not None:
+        require_writable(out)
     bundle = Bundle.read(bundle_path)
     trials = load_trials(trials_file, bundle.model)
     files = None if references == ("so",) else [Path(r) for r in references]
@@ -205,14 +237,28 @@ def evaluate_command(
     if baselines is not None:
         training = load_trials(baselines, bundle.model)
         with_ground_reaction(training, "--baselines")
-        with_ground_reaction(trials, "--baselines")
     figures, estimates = evaluate(bundle, trials, files, training)
+    if figures["frames_trained_on"]:
+        click.echo(
+            f"warning: the network was trained on {figures['frames_trained_on']} of the {figures['frames']} frames: "
+            "the figures say how well it remembers, not how well it estimates",
+            err=True,
+        )
     if out is not None:
         figures["out"] = _write_estimates(bundle, estimates, out)
     if as_json:
-        click.echo(json.dumps(figures))
+        click.echo(json.dumps(figures, allow_nan=False))
     else:
         _print_figures(figures, str(bundle_path))
+
+
+def require_writable(path: Path) -> None:
+    """Raise FileError when a file cannot be written there, before the work that would be lost."""
+    folder = path.absolute().parent
+    while not folder.exists():
+        folder = folder.parent
+    if path.is_dir() or not folder.is_dir() or not os.access(folder, os.W_OK):
+        raise FileError(f"{path}: cannot be written there: choose a folder that you may write to")
 
 
 def _write_estimates(bundle: Bundle, estimates: list[Series], out: Path) -> str | list[str]:
@@ -238,16 +284,17 @@ def _print_figures(figures: dict[str, Any], title: str) -> None:
     rows = {"this bundle": figures, **{name.replace("_", " "): f for name, f in figures["baselines"].items()}}
     for name, f in rows.items():
         pooled, active = f["pooled"], f["active_muscles"]
-
-        def cell(values: dict[str, float], key: str) -> str:
-            return f"{values[key]:.3f}" if key in values else "-"
-
         table.add_row(
             name,
-            cell(pooled, "activation_r2"),
-            cell(active, "activation_r2"),
-            cell(pooled, "activation_nrmse"),
-            cell(pooled, "force_r2"),
+            _figure(pooled, "activation_r2"),
+            _figure(active, "activation_r2"),
+            _figure(pooled, "activation_nrmse"),
+            _figure(pooled, "force_r2"),
             " / ".join(f"{v:.1f}" for v in f.get("torque_rmse_nm", {}).values()) or "-",
         )
     Console().print(table)
+
+
+def _figure(values: dict[str, Any], key: str) -> str:
+    value = values.get(key)
+    return "-" if value is None else f"{value:.3f}"

@@ -15,11 +15,16 @@ from edge.errors import TrialError
 from edge.msk.dynamics import Kinematics, inverse_dynamics
 from edge.msk.hill import HillMuscles, MuscleMode
 from edge.sensors import playback
-from edge.signals.intake import Intake, KinematicState, features, stack, unstack
+from edge.signals.intake import MAX_GAP_S, Intake, KinematicState, features, stack, unstack
 from edge.trials import Trial
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.intp]
+
+_MOST_OUTSIDE = 0.5  # of a trial's frames beyond the angles the model was made for: then a sign or a unit is wrong
+_MOST_BYTES = 4 * 2**30  # of all windows together; training needs a small multiple of it
+_FEWEST_WINDOWS = 10  # fewer have no deviation worth the name
 
 
 @dataclass(frozen=True)
@@ -40,8 +45,8 @@ class Stretch:
     time_s: FloatArray  # the trial's time
     motion: Kinematics  # as the network gets it
     feature: FloatArray  # (frames, features)
-    inside: npt.NDArray[np.bool_]  # within the trial's start_s and end_s
-    torque: FloatArray  # (frames, rows) zero-phase inverse dynamics with ground reaction, Nm
+    inside: BoolArray  # see `usable`
+    torque: FloatArray  # (frames, rows) zero-phase inverse dynamics with ground reaction, Nm; NaN when not asked for
     contact_free: FloatArray  # (frames, rows) contact-free inverse dynamics of `motion`, Nm
     torque_per_activation: FloatArray  # (frames, rows, muscles) B = R^T diag(optimal force)
     passive_torque: FloatArray  # (frames, rows)
@@ -59,7 +64,7 @@ class Windows:
     def __len__(self) -> int:
         return len(self.frame)
 
-    def take(self, which: npt.NDArray[np.bool_] | IntArray) -> Windows:
+    def take(self, which: BoolArray | IntArray) -> Windows:
         return Windows(self.feature[which], self.stretch[which], self.frame[which], self.time_s[which])
 
 
@@ -83,18 +88,45 @@ def kinematic_states(trial: Trial, settings: InputSettings) -> list[KinematicSta
     return states
 
 
-def make_stretches(trial: Trial, settings: InputSettings, mode: MuscleMode) -> list[Stretch]:
-    """The trial's stretches with inputs and targets. Raises TrialError when it has no ground reaction or no usable frame."""
+def usable(trial: Trial, time_s: FloatArray) -> BoolArray:
+    """Which moments lie within the trial's range, and within its recordings of motion and ground reaction."""
+    recorded = (time_s >= trial.time_s[0]) & (time_s <= trial.time_s[-1])
+    if trial.ground_reaction is not None:
+        recorded &= (time_s >= trial.ground_reaction.time_s[0]) & (time_s <= trial.ground_reaction.time_s[-1])
+    return np.asarray(trial.within(time_s) & recorded)
+
+
+def require_valid_angles(trial: Trial) -> None:
+    """Raise TrialError when most of the trial's angles are none that the model was made for."""
+    model, q = trial.model, trial.q[trial.within(trial.time_s)]
+    outside = float((~model.in_range(q)).mean())
+    if outside > _MOST_OUTSIDE:
+        joint = model.joints[int(np.argmax(np.maximum(model.lower_rad - q, q - model.upper_rad).max(axis=0)))]
+        raise TrialError(
+            f"{trial.name}: '{joint.coordinate.format(side=trial.side)}' leaves the model's valid range "
+            f"({np.degrees(joint.range_rad[0]):.0f} to {np.degrees(joint.range_rad[1]):.0f} deg); {outside:.0%} of the frames "
+            "cannot be used: check the sign and unit of the column, or import a model with a wider range"
+        )
+
+
+def make_stretches(trial: Trial, settings: InputSettings, mode: MuscleMode, *, targets: bool = True) -> list[Stretch]:
+    """The trial's stretches with inputs and, unless `targets` is false, the torques to learn.
+
+    Raises TrialError when it has no usable frame, and for targets no ground reaction.
+    """
+    require_valid_angles(trial)
     states = kinematic_states(trial, settings)
+    if not states:
+        raise TrialError(
+            f"{trial.name}: gives no kinematics: its rows lie more than {MAX_GAP_S * 1e3:.0f} ms apart, or it is shorter than "
+            "the differentiator's start: take a recording with a higher rate, or a longer one"
+        )
     starts = [i for i, s in enumerate(states) if s.restarted or i == 0]
     muscles = HillMuscles.of(trial.model, mode)
     stretches = []
     for first, end in zip(starts, [*starts[1:], len(states)], strict=True):
         motion = stack(states[first:end])
         time = trial.time_s[0] + np.array([s.t_s for s in states[first:end]])
-        recorded = (time >= trial.time_s[0]) & (time <= trial.time_s[-1])
-        if trial.ground_reaction is not None:
-            recorded &= (time >= trial.ground_reaction.time_s[0]) & (time <= trial.ground_reaction.time_s[-1])
         state = muscles.evaluate(motion.q, motion.qd)
         stretches.append(
             Stretch(
@@ -102,14 +134,14 @@ def make_stretches(trial: Trial, settings: InputSettings, mode: MuscleMode) -> l
                 time_s=time,
                 motion=motion,
                 feature=features(motion),
-                inside=trial.within(time) & recorded,
-                torque=trial.torque(time),
+                inside=usable(trial, time),
+                torque=trial.torque(time) if targets else np.full((len(time), len(trial.model.row_names)), np.nan),
                 contact_free=inverse_dynamics(trial.model, motion),
                 torque_per_activation=np.swapaxes(state.moment_arm_m * state.optimal_force_n[..., None], 1, 2),
                 passive_torque=np.einsum("fm,fmr->fr", state.passive_force_n, state.moment_arm_m),
             )
         )
-    if not stretches or not any(s.inside.any() for s in stretches):
+    if not any(s.inside.any() for s in stretches):
         raise TrialError(
             f"{trial.name}: gives no usable frame between {trial.start_s:g} and {trial.end_s:g} s: widen the range"
         )
@@ -122,6 +154,13 @@ def make_windows(stretches: Sequence[Stretch], *, window: int, look_ahead: int, 
     `history`: whether a window may reach back before the range, as on a device that has been running (tests); in training
     every frame of a window lies inside.
     """
+    frames = sum(len(seq.time_s) for seq in stretches)
+    needed = frames * window * stretches[0].feature.shape[1] * 8
+    if needed > _MOST_BYTES:
+        raise TrialError(
+            f"the trials' {frames} frames in windows of {window} need {needed / 2**30:.0f} GiB of memory: use a smaller --window "
+            "or --rate, or fewer trials"
+        )
     parts, stretch_index, frame_index, times = [], [], [], []
     for s, seq in enumerate(stretches):
         for last in range(window - 1, len(seq.time_s)):
@@ -143,8 +182,8 @@ def make_windows(stretches: Sequence[Stretch], *, window: int, look_ahead: int, 
 
 def split_by_time(
     windows: Windows, stretches: Sequence[Stretch], *, fraction: float, window: int
-) -> tuple[Windows, Windows]:
-    """Training and validation windows: the last `fraction` of each stretch validates.
+) -> tuple[BoolArray, BoolArray]:
+    """Masks of the training and validation windows: the last `fraction` of each stretch validates.
 
     No frame is in windows of both sides: a gap of one window lies between them.
     """
@@ -157,11 +196,12 @@ def split_by_time(
         count = max(round(fraction * len(own)), 1)
         validate[own[len(own) - count :]] = True
         train[own[: max(len(own) - count - (window - 1), 0)]] = True
-    if not train.any():
+    if train.sum() < _FEWEST_WINDOWS:
         raise TrialError(
-            "nothing is left to train on beside the validation windows: give longer trials or a smaller --window"
+            f"{train.sum()} windows are left to train on beside the {validate.sum()} that validate, at least "
+            f"{_FEWEST_WINDOWS} are needed: give longer trials or a smaller --window"
         )
-    return windows.take(train), windows.take(validate)
+    return train, validate
 
 
 def gather(stretches: Sequence[Stretch], windows: Windows, attribute: str) -> FloatArray:

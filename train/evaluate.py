@@ -20,10 +20,20 @@ from edge.sensors import playback
 from edge.sensors.frame import encode
 from edge.storage import Table, read_table
 from edge.trials import Trial
-from train.baselines import kernel_ridge, nearest_neighbours
-from train.dataset import InputSettings, Stretch, Windows, kinematic_states, make_stretches, make_windows, split_by_time
+from train.answers import answer_to_torque, share_by_person, truth, wanted_answer
+from train.baselines import KernelRidge, NearestNeighbours
+from train.dataset import (
+    InputSettings,
+    Windows,
+    kinematic_states,
+    make_stretches,
+    make_windows,
+    require_valid_angles,
+    split_by_time,
+    usable,
+)
 from train.metrics import agreement
-from train.subject import answer_to_torque, share_by_person, wanted_answer
+from train.provenance import trained_on
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -47,6 +57,7 @@ def estimate_trial(bundle: Bundle, trial: Trial) -> tuple[FloatArray, list[Estim
     A causal bundle runs as on the device: the trial's sensor frames as bytes through the pipeline. What lies before the
     range has been seen, as on a device that has been running.
     """
+    require_valid_angles(trial)
     own = replace(bundle, model=trial.model)
     if bundle.manifest.inputs == "causal":
         line = b"".join(encode(frame) for frame in playback.frames(trial))
@@ -56,13 +67,12 @@ def estimate_trial(bundle: Bundle, trial: Trial) -> tuple[FloatArray, list[Estim
         states = kinematic_states(trial, input_settings(bundle))
         estimates = [e for state in states if (e := estimator.step(state)) is not None]
     times = trial.time_s[0] + np.array([e.time_s for e in estimates])
-    inside = trial.within(times) & (times >= trial.time_s[0])
-    if trial.ground_reaction is not None:
-        inside &= (times >= trial.ground_reaction.time_s[0]) & (times <= trial.ground_reaction.time_s[-1])
+    inside = usable(trial, times)
     if not inside.any():
         raise TrialError(
-            f"{trial.name}: gives no estimate between {trial.start_s:g} and {trial.end_s:g} s: the recording is too short for "
-            f"a window of {bundle.manifest.network.window} frames"
+            f"{trial.name}: gives no estimate between {trial.start_s:g} and {trial.end_s:g} s: the recording is too short, or "
+            f"broken by gaps, for a window of {bundle.manifest.network.window} frames at {bundle.manifest.rate_hz:g} Hz: take a "
+            "longer one"
         )
     return times[inside], [e for e, keep in zip(estimates, inside, strict=True) if keep]
 
@@ -78,23 +88,14 @@ def input_settings(bundle: Bundle) -> InputSettings:
     )
 
 
-def reference_by_physics(bundle: Bundle, trial: Trial, times: FloatArray) -> Series:
-    """Zero-phase inverse dynamics with the recorded ground reaction, then static optimisation.
-
-    Raises TrialError when the trial has no ground reaction.
-    """
-    motion = trial.kinematics(times)
-    torque = trial.torque(times)
-    muscles = HillMuscles.of(trial.model, bundle.manifest.muscle_mode)
-    solution = share_torque(muscles, motion.q, motion.qd, torque)
-    return Series(times, torque, solution.activation, solution.force_n)
-
-
-def reference_from_file(bundle: Bundle, trial: Trial, times: FloatArray, path: Path) -> Series:
+def reference_from_file(
+    bundle: Bundle, trial: Trial, times: FloatArray, path: Path, *, need_side: bool = False
+) -> Series:
     """A .sto with `<joint>_moment` (Nm) and/or `<muscle>_activation`, `<muscle>_force` (N) columns, at the given times.
 
-    With moments alone, activations and forces follow by static optimisation. Raises TrialError for missing columns or a
-    file that does not cover the times.
+    The side may stand in the names (`hip_r_moment`), and must with `need_side`, where one file serves both legs. With
+    moments alone, activations and forces follow by static optimisation. Raises TrialError for missing columns or a file
+    that does not cover the times.
     """
     table = read_table(path)
     if table.time_s[0] > times[0] + _EDGE_S or table.time_s[-1] < times[-1] - _EDGE_S:
@@ -103,9 +104,13 @@ def reference_from_file(bundle: Bundle, trial: Trial, times: FloatArray, path: P
             f"{times[0]:g} to {times[-1]:g} s: set start_s and end_s of the trial inside the reference"
         )
     model = trial.model
-    torque = _columns(table, [f"{row}_moment" for row in model.row_names], trial.side, times)
-    activation = _columns(table, [f"{m}_activation" for m in model.muscle_names], trial.side, times)
-    force = _columns(table, [f"{m}_force" for m in model.muscle_names], trial.side, times)
+
+    def columns(names: Sequence[str]) -> FloatArray | None:
+        return _columns(table, names, trial.side, times, need_side=need_side)
+
+    torque = columns([f"{row}_moment" for row in model.row_names])
+    activation = columns([f"{m}_activation" for m in model.muscle_names])
+    force = columns([f"{m}_force" for m in model.muscle_names])
     if torque is not None and activation is None and force is None:
         motion = trial.kinematics(times)
         solution = share_torque(HillMuscles.of(model, bundle.manifest.muscle_mode), motion.q, motion.qd, torque)
@@ -114,20 +119,21 @@ def reference_from_file(bundle: Bundle, trial: Trial, times: FloatArray, path: P
         raise TrialError(
             f"{path}: holds neither all of <joint>_moment ({', '.join(model.row_names)}) nor all of <muscle>_activation or "
             f"<muscle>_force ({', '.join(model.muscle_names)}): name the columns so"
+            + (f", with the side, as the file serves both legs (hip_{trial.side}_moment)" if need_side else "")
         )
     return Series(times, torque, activation, force)
 
 
-def _columns(table: Table, names: Sequence[str], side: str, times: FloatArray) -> FloatArray | None:
-    """Columns at the given times; the side may stand in the name (`soleus_r_activation`). None when none is there.
+def _columns(table: Table, names: Sequence[str], side: str, times: FloatArray, *, need_side: bool) -> FloatArray | None:
+    """Columns at the given times, those with the side in the name first (`soleus_r_activation`). None when none is there.
 
     Raises TrialError when some are there and others are not.
     """
     found = []
     for name in names:
         stem, _, kind = name.rpartition("_")
-        sided = f"{stem}_{side}_{kind}"
-        found.append(name if name in table.columns else sided if sided in table.columns else None)
+        known = [n for n in (f"{stem}_{side}_{kind}", *(() if need_side else (name,))) if n in table.columns]
+        found.append(known[0] if known else None)
     if not any(found):
         return None
     if None in found:
@@ -149,7 +155,9 @@ def evaluate(
         raise TrialError(
             f"{len(references)} reference files for {len(trials)} trials: give one for all, or one for each"
         )
-    estimated, truths = [], []
+    need_side = references is not None and len(references) == 1 and len({trial.side for trial in trials}) > 1
+    mode = bundle.manifest.muscle_mode
+    estimated, truths, seen = [], [], 0
     for i, trial in enumerate(trials):
         times, estimates = estimate_trial(bundle, trial)
         estimated.append(
@@ -160,13 +168,15 @@ def evaluate(
                 np.array([e.force_n for e in estimates]),
             )
         )
+        seen += int(trained_on(bundle, trial, times).sum())
         if references is None:
-            truths.append(reference_by_physics(bundle, trial, times))
+            truths.append(Series(times, *truth(trial, times, mode)))
         else:
             path = references[0] if len(references) == 1 else references[i]
-            truths.append(reference_from_file(bundle, trial, times, path))
+            truths.append(reference_from_file(bundle, trial, times, path, need_side=need_side))
     figures = _figures(bundle, truths, estimated)
     figures["frames"] = sum(len(s.time_s) for s in estimated)
+    figures["frames_trained_on"] = seen
     figures["age_ms"] = bundle.age_s * 1e3
     figures["baselines"] = {}
     if training is not None:
@@ -182,7 +192,12 @@ def _figures(bundle: Bundle, truths: Sequence[Series], estimates: Sequence[Serie
             return None
         return np.concatenate(known), np.concatenate([getattr(e, attribute) for e in estimates])
 
-    figures = agreement(pair("activation"), pair("force_n"), bundle.model.muscle_names)
+    activation, force = pair("activation"), pair("force_n")
+    if activation is None and force is None:
+        raise TrialError(
+            "the references have nothing in common: one gives activations alone, another forces alone: add the columns that lack"
+        )
+    figures = agreement(activation, force, bundle.model.muscle_names)
     torque = pair("torque_nm")
     if torque is not None:
         error = np.sqrt(((torque[0] - torque[1]) ** 2).mean(axis=0))
@@ -198,36 +213,22 @@ def _baselines(
     settings, mode, network = input_settings(bundle), manifest.muscle_mode, manifest.network
     head = "torque" if network.head == "activation" else network.head
     known = [s for trial in training for s in make_stretches(trial, settings, mode)]
-    known_windows = make_windows(known, window=network.window, look_ahead=network.look_ahead, history=False)
-    wanted = wanted_answer(head, known, known_windows)
-    tune = _tuning_masks(known_windows, known, network.window)
-    results: dict[str, list[Series]] = {"nearest_neighbours": [], "kernel_ridge": []}
+    windows = make_windows(known, window=network.window, look_ahead=network.look_ahead, history=False)
+    wanted = wanted_answer(head, known, windows)
+    tune = split_by_time(windows, known, fraction=0.2, window=network.window)
+    methods: dict[str, NearestNeighbours | KernelRidge] = {
+        "nearest_neighbours": NearestNeighbours(windows.feature, wanted),
+        "kernel_ridge": KernelRidge(windows.feature, wanted, tune=tune),
+    }
+    results: dict[str, list[Series]] = {name: [] for name in methods}
     for trial, series in zip(trials, estimated, strict=True):
-        asked = make_stretches(trial, settings, mode)
-        windows = make_windows(asked, window=network.window, look_ahead=network.look_ahead, history=True)
-        windows = _same_moments(windows, series.time_s, trial)
-        answers = {
-            "nearest_neighbours": nearest_neighbours(known_windows.feature, wanted, windows.feature),
-            "kernel_ridge": kernel_ridge(known_windows.feature, wanted, windows.feature, tune=tune),
-        }
-        for name, answer in answers.items():
-            torque = answer_to_torque(head, answer, asked, windows)
-            activation, force = share_by_person(asked, windows, torque, mode)
-            results[name].append(Series(series.time_s, torque, activation, force))
+        asked = make_stretches(trial, settings, mode, targets=False)
+        tested = make_windows(asked, window=network.window, look_ahead=network.look_ahead, history=True)
+        tested = _same_moments(tested, series.time_s, trial)
+        for name, method in methods.items():
+            torque = answer_to_torque(head, method.predict(tested.feature), asked, tested)
+            results[name].append(Series(series.time_s, torque, *share_by_person(asked, tested, torque, mode)))
     return results
-
-
-def _tuning_masks(
-    windows: Windows, stretches: Sequence[Stretch], window: int
-) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    fit, judge = split_by_time(windows, stretches, fraction=0.2, window=window)
-    keys = list(zip(windows.stretch.tolist(), windows.frame.tolist(), strict=True))
-
-    def mask(part: Windows) -> npt.NDArray[np.bool_]:
-        own = set(zip(part.stretch.tolist(), part.frame.tolist(), strict=True))
-        return np.array([key in own for key in keys])
-
-    return mask(fit), mask(judge)
 
 
 def _same_moments(windows: Windows, times: FloatArray, trial: Trial) -> Windows:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+RESTING = -3.0  # the sigmoid of it is an activation of 0.05
+
 
 class BiGRU(nn.Module):
     """Bidirectional GRU, 2 x 64, and two dense layers of 128 (Ma et al. 2025), read at one step of the window.
@@ -25,8 +27,13 @@ class BiGRU(nn.Module):
         dropout: float = 0.3,
         bounded: bool = False,
     ) -> None:
-        """bounded: answers are activations, between 0 and 1."""
+        """bounded: answers are activations, between 0 and 1.
+
+        Such a network starts with resting muscles and has no dropout: what dropout adds to activations comes out of the
+        muscles as torque, and least effort then pays for it with co-contraction.
+        """
         super().__init__()
+        dropout = 0.0 if bounded else dropout
         self.window = window
         self.look_ahead = look_ahead
         self.register_buffer("mean", torch.zeros(features))
@@ -44,12 +51,16 @@ class BiGRU(nn.Module):
         ]
         self.head = nn.Sequential(*head)
         self.bounded = bounded
+        if bounded:
+            nn.init.constant_(head[-1].bias, RESTING)  # type: ignore[arg-type]
 
     def normalise(self, features: Tensor, answers: Tensor | None) -> None:
         """Take mean and deviation from training windows (n, window, features) and answers (n, outputs)."""
         flat = features.reshape(-1, features.shape[-1])
         self.mean = flat.mean(dim=0)
-        self.deviation = flat.std(dim=0).clamp_min(1e-6)
+        deviation = flat.std(dim=0)
+        # A feature that stands still in training tells nothing; divided by next to nothing it would drown the others later.
+        self.deviation = torch.where(deviation > 1e-6, deviation, torch.ones_like(deviation))
         if answers is not None:
             self.answer_mean = answers.mean(dim=0)
             self.answer_deviation = answers.std(dim=0).clamp_min(1e-6)

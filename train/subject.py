@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -15,30 +14,25 @@ import torch
 
 from edge import __version__
 from edge.bundle import Bundle, DifferentiatorSettings, Manifest, NetworkSettings, content_hashes
-from edge.msk.hill import HillMuscles, MuscleMode
+from edge.errors import TrialError
+from edge.msk.hill import MuscleMode
 from edge.msk.model import Model
-from edge.msk.staticopt import LOWER_ACTIVATION, share_torque
+from edge.msk.staticopt import LOWER_ACTIVATION
 from edge.trials import Trial
-from train.dataset import (
-    InputSettings,
-    Stretch,
-    Windows,
-    described_motion,
-    gather,
-    make_stretches,
-    make_windows,
-    scales,
-    split_by_time,
-)
+from train.answers import Head, answer_to_torque, forces_by_person, share_by_person, truth_by_person, wanted_answer
+from train.dataset import InputSettings, Stretch, Windows, gather, make_stretches, make_windows, split_by_time
 from train.export import check_parity, to_onnx
 from train.losses import ActivationTarget, Target, TorqueTarget
 from train.metrics import agreement
 from train.networks import BiGRU
+from train.provenance import describe
 from train.trainer import TrainerSettings, fit
 
 FloatArray = npt.NDArray[np.float64]
-Head = Literal["residual", "torque", "activation"]
 Progress = Callable[[str, int, int, dict[str, float]], None]
+
+UNNAMED = "unnamed"  # subject of trials that name none
+_SPLIT = "last {:.0%} of every trial, judged on a network trained without it"
 
 
 @dataclass(frozen=True)
@@ -53,64 +47,13 @@ class SubjectSettings:
     method: str = "kalman"
     age_s: float = 0.05
     mode: MuscleMode = MuscleMode.CORRECT
-    effort_weight: float = 0.05
+    effort_weight: float = 1.0
     validation_fraction: float = 0.2
     trainer: TrainerSettings = field(default_factory=TrainerSettings)
 
     @property
     def inputs(self) -> InputSettings:
         return InputSettings(self.rate_hz, self.causal, self.method, self.age_s if self.causal else 0.0)
-
-
-def wanted_answer(head: Head, stretches: Sequence[Stretch], windows: Windows) -> FloatArray:
-    """What the equation of motion leaves to a torque-speaking network, (windows, rows), in mass x gravity x leg length."""
-    torque = gather(stretches, windows, "torque")
-    if head == "residual":
-        torque = torque - gather(stretches, windows, "contact_free")
-    return torque / scales(stretches, windows)
-
-
-def answer_to_torque(head: Head, answer: FloatArray, stretches: Sequence[Stretch], windows: Windows) -> FloatArray:
-    """The inverse of `wanted_answer`: joint torques in Nm."""
-    torque = answer * scales(stretches, windows)
-    if head == "residual":
-        torque = torque + gather(stretches, windows, "contact_free")
-    return torque
-
-
-def share_by_person(
-    stretches: Sequence[Stretch], windows: Windows, torque_nm: FloatArray, mode: MuscleMode
-) -> tuple[FloatArray, FloatArray]:
-    """Activations and forces (windows, muscles) of torques, each window with its own person's muscles."""
-    motion = described_motion(stretches, windows)
-    activation = np.empty((len(windows), len(stretches[0].trial.model.muscles)))
-    force = np.empty_like(activation)
-    for own, muscles in _people(stretches, windows, mode):
-        solution = share_torque(muscles, motion.q[own], motion.qd[own], torque_nm[own])
-        activation[own], force[own] = solution.activation, solution.force_n
-    return activation, force
-
-
-def forces_by_person(
-    stretches: Sequence[Stretch], windows: Windows, activation: FloatArray, mode: MuscleMode
-) -> FloatArray:
-    """Hill forces (windows, muscles) of activations, each window with its own person's muscles."""
-    motion = described_motion(stretches, windows)
-    force = np.empty_like(activation)
-    for own, muscles in _people(stretches, windows, mode):
-        state = muscles.evaluate(motion.q[own], motion.qd[own])
-        force[own] = activation[own] * state.optimal_force_n + state.passive_force_n
-    return force
-
-
-def _people(
-    stretches: Sequence[Stretch], windows: Windows, mode: MuscleMode
-) -> Iterator[tuple[npt.NDArray[np.bool_], HillMuscles]]:
-    """Which windows belong to each stretch that has any, and its person's muscles."""
-    for s, stretch in enumerate(stretches):
-        own = windows.stretch == s
-        if own.any():
-            yield own, HillMuscles.of(stretch.trial.model, mode)
 
 
 def train_subject(
@@ -122,12 +65,13 @@ def train_subject(
     everything. Raises TrialError or EngineError.
     """
     started = time.monotonic()
+    _require_one_body_each(trials)
     torch.set_num_threads(1)  # a GRU this small is slower on several threads, and one thread is reproducible
     stretches = [s for trial in trials for s in make_stretches(trial, settings.inputs, settings.mode)]
     windows = make_windows(stretches, window=settings.window, look_ahead=settings.look_ahead, history=False)
     train, judge = split_by_time(windows, stretches, fraction=settings.validation_fraction, window=settings.window)
-    probe = _train_network(stretches, train, settings, "validation", progress)
-    validation = _judge(probe, stretches, judge, settings)
+    probe = _train_network(stretches, windows.take(train), settings, "validation", progress)
+    validation = _judge(probe, stretches, windows.take(judge), settings)
     network = _train_network(stretches, windows, settings, "final", progress)
     features, outputs = windows.feature.shape[2], _outputs(settings.head, base_model)
     exported = to_onnx(network, window=settings.window, features=features)
@@ -139,7 +83,7 @@ def train_subject(
     subjects = sorted({trial.subject for trial in trials})
     manifest = Manifest(
         program=f"edge-msk {__version__}",
-        subject=subjects[0] if len(subjects) == 1 else f"{len(subjects)} people",
+        subject=subjects[0] if len(subjects) == len(models) == 1 else f"{max(len(subjects), len(models))} people",
         model_sha256=model_hash,
         network_sha256=network_hash,
         rate_hz=settings.rate_hz,
@@ -155,15 +99,30 @@ def train_subject(
             outputs=outputs,
         ),
         training={
-            "trials": [_provenance(trial) for trial in trials],
+            "trials": [describe(trial) for trial in trials],
             "windows": len(windows),
             "trainer": asdict(settings.trainer),
+            "effort_weight": settings.effort_weight,
+            "validation_fraction": settings.validation_fraction,
             "torch": torch.__version__,
             "seconds": round(time.monotonic() - started, 1),
         },
         validation=validation,
     )
     return Bundle(out, manifest, model, exported)
+
+
+def _require_one_body_each(trials: Sequence[Trial]) -> None:
+    """Raise TrialError when a subject's trials differ in mass or lengths: whose body would the bundle have?"""
+    first: dict[str, Trial] = {}
+    for trial in trials:
+        other = first.setdefault(trial.subject, trial)
+        if trial.model.sha256 != other.model.sha256 and trial.subject != UNNAMED:
+            raise TrialError(
+                f"{trial.name}: subject '{trial.subject}' has {trial.model.mass_kg:.4g} kg and a leg of "
+                f"{trial.model.leg_length_m:.4g} m here, {other.model.mass_kg:.4g} kg and {other.model.leg_length_m:.4g} m in "
+                f"{other.name}: give all of a subject's trials the same mass_kg and leg_length_m (or height_m)"
+            )
 
 
 def _outputs(head: Head, model: Model) -> int:
@@ -202,7 +161,7 @@ def _target(
             ActivationTarget(
                 torque_per_activation=_tensor(gather(stretches, windows, "torque_per_activation")),
                 wanted=_tensor(torque - gather(stretches, windows, "passive_torque")),
-                deviation=_tensor(torque.std(axis=0)),
+                deviation=_tensor(np.maximum(torque.std(axis=0), 1e-6)),
                 effort_weight=settings.effort_weight,
                 bound_weight=1.0,
                 lower=LOWER_ACTIVATION,
@@ -214,7 +173,7 @@ def _target(
 
 
 def _judge(network: BiGRU, stretches: Sequence[Stretch], windows: Windows, settings: SubjectSettings) -> dict[str, Any]:
-    """Agreement with static optimisation on the torques of inverse dynamics, on windows that were not trained on."""
+    """Agreement with physics alone on windows that were not trained on."""
     with torch.no_grad():
         answer = network(_tensor(windows.feature)).numpy().astype(np.float64)
     if settings.head == "activation":
@@ -222,22 +181,10 @@ def _judge(network: BiGRU, stretches: Sequence[Stretch], windows: Windows, setti
     else:
         torque = answer_to_torque(settings.head, answer, stretches, windows)
         activation, force = share_by_person(stretches, windows, torque, settings.mode)
-    truth = share_by_person(stretches, windows, gather(stretches, windows, "torque"), settings.mode)
+    truth = truth_by_person(stretches, windows, settings.mode)
     names = stretches[0].trial.model.muscle_names
     result = agreement((truth[0], activation), (truth[1], force), names)
-    return {**result["pooled"], "windows": len(windows), "split": "last part of every trial"}
-
-
-def _provenance(trial: Trial) -> dict[str, Any]:
-    return {
-        "subject": trial.subject,
-        "side": trial.side,
-        "start_s": trial.start_s,
-        "end_s": trial.end_s,
-        "kinematics_sha256": hashlib.sha256(
-            np.ascontiguousarray(np.hstack([trial.time_s[:, None], trial.q, trial.base])).tobytes()
-        ).hexdigest(),
-    }
+    return {**result["pooled"], "windows": len(windows), "split": _SPLIT.format(settings.validation_fraction)}
 
 
 def _tensor(values: FloatArray) -> torch.Tensor:

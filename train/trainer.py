@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from edge.errors import EngineError
 from train.losses import Target
 from train.networks import BiGRU
 
@@ -31,7 +32,8 @@ def fit(
 ) -> None:
     """Train in place on windows (n, window, features). The same seed on the same machine gives the same network.
 
-    The number of steps is fixed: with a second of data a validation set is too small to stop by.
+    The number of steps is fixed: with a second of data a validation set is too small to stop by. Raises EngineError when
+    the training diverges.
     """
     generator = np.random.default_rng(settings.seed)
     torch.manual_seed(settings.seed)
@@ -50,6 +52,12 @@ def fit(
         torch.nn.utils.clip_grad_norm_(network.parameters(), settings.clip)
         optimiser.step()
         schedule.step()
-        if progress is not None and (step % settings.report_every == 0 or step == settings.steps):
-            progress(step, {name: float(term.detach()) for name, term in terms.items()})
+        if step % settings.report_every == 0 or step == settings.steps:
+            if not bool(torch.isfinite(total.detach())):
+                raise EngineError(
+                    f"training diverged within {step} steps: the loss is no number any more: look for outliers in the trials' "
+                    "angles and forces, or try another --seed"
+                )
+            if progress is not None:
+                progress(step, {name: float(term.detach()) for name, term in terms.items()})
     network.eval()

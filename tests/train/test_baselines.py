@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from train.baselines import NEIGHBOURS, kernel_ridge, nearest_neighbours
+from train.baselines import NEIGHBOURS, KernelRidge, NearestNeighbours
 
 
 def _problem(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
@@ -15,7 +15,7 @@ def _problem(n: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
 
 def test_nearest_neighbours_is_the_mean_of_the_nearest() -> None:
     feature, wanted = _problem(200, 0)
-    answer = nearest_neighbours(feature, wanted, feature[:3])
+    answer = NearestNeighbours(feature, wanted).predict(feature[:3])
     spread = feature.reshape(-1, 2).std(axis=0)
     scaled = (feature / spread).reshape(200, -1)
     for i in range(3):
@@ -27,6 +27,47 @@ def test_kernel_ridge_learns_a_smooth_relation() -> None:
     feature, wanted = _problem(300, 0)
     test, truth = _problem(100, 1)
     half = np.arange(300) < 240
-    answer = kernel_ridge(feature, wanted, test, tune=(half, ~half))
+    answer = KernelRidge(feature, wanted, tune=(half, ~half)).predict(test)
     error = np.sqrt(((answer - truth) ** 2).mean(axis=0)) / truth.std(axis=0)
     assert error.max() < 0.01
+
+
+def test_kernel_ridge_chooses_by_its_judge_and_sees_no_test() -> None:
+    """Its weights are those of plain ridge regression in the kernel that the judging windows liked best."""
+    feature, wanted = _problem(60, 0)
+    wanted = wanted + np.random.default_rng(2).normal(size=wanted.shape)
+    half = np.arange(60) < 40
+    fitted = KernelRidge(feature, wanted, tune=(half, ~half))
+    x = ((feature - feature.reshape(-1, 2).mean(axis=0)) / feature.reshape(-1, 2).std(axis=0)).reshape(60, -1)
+    square = ((x[:, None] - x[None]) ** 2).sum(axis=2)
+    y = (wanted - wanted.mean(axis=0)) / wanted.std(axis=0)
+    tried = {}
+    for width in (0.25, 1.0, 4.0):
+        kernel = np.exp(-square / (width * np.median(square)))
+        for ridge in (1e-4, 1e-3, 1e-2, 1e-1):
+            weights = np.linalg.solve(kernel[:40, :40] + ridge * np.eye(40), y[:40])
+            whole = kernel @ np.linalg.solve(kernel + ridge * np.eye(60), y) * wanted.std(axis=0) + wanted.mean(axis=0)
+            tried[float(((kernel[40:, :40] @ weights - y[40:]) ** 2).mean())] = whole
+    np.testing.assert_allclose(fitted.predict(feature), tried[min(tried)], atol=1e-8)
+
+
+def test_identical_windows_and_resting_features_do_no_harm() -> None:
+    feature, wanted = np.ones((30, 6, 2)), np.ones((30, 2))
+    half = np.arange(30) < 20
+    for method in (NearestNeighbours(feature, wanted), KernelRidge(feature, wanted, tune=(half, ~half))):
+        np.testing.assert_allclose(method.predict(feature[:2] + 0.1), 1.0)
+
+
+def test_many_windows_are_taken_in_parts() -> None:
+    feature, wanted = _problem(300, 0)
+    test, _ = _problem(1100, 1)
+    half = np.arange(300) < 240
+    for method in (NearestNeighbours(feature, wanted), KernelRidge(feature, wanted, tune=(half, ~half))):
+        whole = method.predict(test)
+        assert whole.shape == (1100, 2)
+        np.testing.assert_allclose(whole[700:703], method.predict(test[700:703]), atol=1e-9)
+
+
+def test_fewer_windows_than_neighbours() -> None:
+    feature, wanted = _problem(2, 0)
+    np.testing.assert_allclose(NearestNeighbours(feature, wanted).predict(feature), [wanted.mean(axis=0)] * 2)

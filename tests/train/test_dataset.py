@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from walking import load_walk
+from walking import load_walk, write_moved_walk
 
 from edge.errors import TrialError
 from edge.msk.dynamics import external_torque
@@ -13,7 +14,7 @@ from edge.msk.model import Model
 from edge.sensors import playback
 from edge.sensors.frame import FrameDecoder, encode
 from edge.signals.intake import Intake
-from edge.trials import Trial
+from edge.trials import Trial, load_trials
 from train import dataset
 from train.dataset import InputSettings, make_stretches, make_windows, split_by_time
 
@@ -77,7 +78,8 @@ def test_no_frame_is_on_both_sides_of_the_split(walk: tuple[Model, list[Trial]])
     _, trials = walk
     stretches = [s for t in trials for s in make_stretches(t, CAUSAL, MuscleMode.CORRECT)]
     windows = make_windows(stretches, window=20, look_ahead=3, history=False)
-    train, judge = split_by_time(windows, stretches, fraction=0.2, window=20)
+    masks = split_by_time(windows, stretches, fraction=0.2, window=20)
+    train, judge = (windows.take(mask) for mask in masks)
 
     def frames(part: dataset.Windows) -> set[tuple[int, int]]:
         last = part.frame + 3
@@ -95,7 +97,7 @@ def test_trials_too_short_are_refused(walk: tuple[Model, list[Trial]]) -> None:
         make_windows(stretches, window=20, look_ahead=0, history=False)
     longer = make_stretches(replace(trials[0], start_s=1.0, end_s=1.3), CAUSAL, MuscleMode.CORRECT)
     windows = make_windows(longer, window=20, look_ahead=0, history=False)
-    with pytest.raises(TrialError, match="nothing is left"):
+    with pytest.raises(TrialError, match="0 windows are left to train on"):
         split_by_time(windows, longer, fraction=0.2, window=20)
 
 
@@ -103,3 +105,72 @@ def test_a_trial_without_ground_reaction_has_no_target(walk: tuple[Model, list[T
     _, trials = walk
     with pytest.raises(TrialError, match="no ground reaction"):
         make_stretches(replace(trials[0], ground_reaction=None), CAUSAL, MuscleMode.CORRECT)
+    (stretch,) = make_stretches(replace(trials[0], ground_reaction=None), CAUSAL, MuscleMode.CORRECT, targets=False)
+    assert np.isnan(stretch.torque).all()
+    assert np.isfinite(stretch.contact_free).all()
+
+
+@pytest.mark.parametrize("settings", [CAUSAL, ZERO_PHASE], ids=["causal", "zero-phase"])
+def test_a_clock_that_does_not_start_at_zero_changes_nothing(
+    walk: tuple[Model, list[Trial]], tmp_path: Path, settings: InputSettings
+) -> None:
+    """Inputs, targets and range move together: the same frames get the same features and the same torques."""
+    model, trials = walk
+    moved = load_trials(write_moved_walk(tmp_path, offset_s=1000.125), model)
+    for a, b in zip(trials, moved, strict=True):
+        (here,), (there,) = (make_stretches(t, settings, MuscleMode.CORRECT) for t in (a, b))
+        np.testing.assert_allclose(there.time_s, here.time_s + 1000.125, atol=1e-9)
+        np.testing.assert_array_equal(there.inside, here.inside)
+        np.testing.assert_allclose(there.feature, here.feature, atol=1e-4)
+        np.testing.assert_allclose(there.torque, here.torque, atol=1e-4)
+
+
+def test_causal_inputs_describe_the_moment_of_their_target(walk: tuple[Model, list[Trial]]) -> None:
+    """With 100 ms of age the device's kinematics agree best with the zero-phase ones of the same moment, not of another."""
+    _, trials = walk
+    (stretch,) = make_stretches(trials[0], replace(CAUSAL, age_s=0.1), MuscleMode.CORRECT)
+
+    def error(shift_s: float) -> float:
+        truth = trials[0].kinematics(stretch.time_s[stretch.inside] + shift_s)
+        return float(np.abs(truth.qd - stretch.motion.qd[stretch.inside]).mean())
+
+    assert error(0.0) < min(error(-0.01), error(0.01))
+
+
+def test_windows_do_not_reach_across_a_gap(tmp_path: Path) -> None:
+    model, _ = load_walk(tmp_path)
+    (trial, _) = load_trials(write_moved_walk(tmp_path / "gap", without_s=(2.001, 2.079)), model)
+    stretches = make_stretches(trial, CAUSAL, MuscleMode.CORRECT)
+    assert len(stretches) == 2
+    assert stretches[0].time_s[-1] < 2.001
+    assert stretches[1].time_s[0] > 2.079
+    windows = make_windows(stretches, window=20, look_ahead=3, history=True)
+    for s, stretch in enumerate(stretches):
+        own = windows.stretch == s
+        assert windows.frame[own].min() >= 19 - 3
+        assert windows.frame[own].max() <= len(stretch.time_s) - 1 - 3
+
+
+def test_rows_too_far_apart_for_the_device_are_refused(walk: tuple[Model, list[Trial]]) -> None:
+    _, trials = walk
+    every = slice(None, None, 7)  # 14 Hz
+    sparse = replace(trials[0], time_s=trials[0].time_s[every], q=trials[0].q[every], base=trials[0].base[every])
+    with pytest.raises(TrialError, match="more than 50 ms apart"):
+        make_stretches(sparse, CAUSAL, MuscleMode.CORRECT)
+
+
+def test_angles_of_another_sign_are_refused(walk: tuple[Model, list[Trial]]) -> None:
+    _, trials = walk
+    turned = replace(trials[0], q=trials[0].q * np.array([1.0, -1.0, 1.0]))
+    with pytest.raises(TrialError, match=r"knee_angle_r.*check the sign"):
+        make_stretches(turned, CAUSAL, MuscleMode.CORRECT)
+
+
+def test_windows_beyond_the_memory_are_refused(
+    walk: tuple[Model, list[Trial]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _, trials = walk
+    stretches = make_stretches(trials[0], CAUSAL, MuscleMode.CORRECT)
+    monkeypatch.setattr(dataset, "_MOST_BYTES", 100_000)
+    with pytest.raises(TrialError, match="GiB of memory"):
+        make_windows(stretches, window=20, look_ahead=0, history=False)

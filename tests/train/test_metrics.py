@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
@@ -42,3 +44,29 @@ def test_agreement_of_forces_alone() -> None:
     result = agreement(None, (force, force), ["a", "b"])
     assert result["pooled"]["force_r2"] == 1.0
     assert "activation_r2" not in result["pooled"]
+
+
+def test_a_muscle_that_never_moves_has_no_r2_and_still_makes_json() -> None:
+    """0.01 has no exact binary form: the mean of many is not quite 0.01, and the variance not quite zero."""
+    activation = np.stack([np.linspace(0.01, 0.8, 97), np.full(97, 0.01)], axis=1)
+    result = agreement((activation, activation + 0.1), (activation, activation + 0.1), ["soleus", "resting"])
+    assert result["muscles"]["resting"]["activation_r2"] is None
+    assert result["muscles"]["resting"]["activation_nrmse"] is None
+    assert result["muscles"]["resting"]["activation_rmse"] == pytest.approx(0.1)
+    assert result["pooled"]["activation_nrmse"] == pytest.approx(0.1 / 0.79)
+    json.dumps(result, allow_nan=False)
+
+
+def test_standing_still_gives_the_keys_without_values() -> None:
+    still = np.full((40, 2), 0.01)
+    result = agreement((still, still), (still, still), ["a", "b"])
+    assert result["pooled"]["activation_r2"] is None
+    assert set(result["active_muscles"]) == set(result["pooled"])
+    assert set(result["active_muscles"].values()) == {None}
+    json.dumps(result, allow_nan=False)
+
+
+def test_a_solvers_noise_is_no_range() -> None:
+    """An interior-point solver leaves a resting muscle near its bound, not at it."""
+    reference = np.stack([np.linspace(0.0, 1.0, 50), 0.01 + 1e-6 * np.sin(np.arange(50.0))], axis=1)
+    assert nrmse(reference, reference + 0.05) == pytest.approx(0.05)

@@ -37,6 +37,16 @@ def test_normalisation_happens_inside() -> None:
     torch.testing.assert_close(scaled(windows * 1000.0 + 5.0), before, atol=1e-3, rtol=1e-3)
 
 
+def test_a_feature_that_rests_in_training_does_not_drown_the_others_later() -> None:
+    network = _network()
+    windows = torch.randn(20, 8, 5)
+    windows[..., 2] = 0.7
+    network.normalise(windows, torch.randn(20, 3))
+    moved = windows.clone()
+    moved[..., 2] += 0.01
+    torch.testing.assert_close(network(moved), network(windows), atol=0.05, rtol=0.0)
+
+
 @pytest.mark.parametrize("look_ahead", [0, 3])
 @pytest.mark.parametrize("bounded", [False, True])
 def test_export_gives_the_same_answers(look_ahead: int, bounded: bool) -> None:
@@ -76,6 +86,11 @@ def test_fit_learns_and_is_reproducible() -> None:
     torch.testing.assert_close(results[0], results[1], rtol=0, atol=0)
     assert float(((results[0] - wanted) ** 2).mean() / (wanted**2).mean()) < 0.5
     assert seen[:3] == [20, 40, 60]
+    other = _network()
+    fit(other, windows, target, TrainerSettings(steps=1, seed=1))
+    one = _network()
+    fit(one, windows, target, TrainerSettings(steps=1, seed=0))
+    assert not torch.equal(one(windows), other(windows))
 
 
 def test_activation_loss_is_zero_where_the_physics_holds() -> None:
@@ -89,3 +104,10 @@ def test_activation_loss_is_zero_where_the_physics_holds() -> None:
     assert float(terms["bounds"]) == 0.0
     below = target.loss(torch.zeros(4, 3), torch.arange(4))
     assert float(below["bounds"]) == pytest.approx(1e-4)
+
+
+def test_divergence_is_said() -> None:
+    windows = torch.randn(50, 8, 5)
+    wanted = torch.full((50, 3), float("nan"))
+    with pytest.raises(EngineError, match="diverged"):
+        fit(_network(), windows, TorqueTarget(wanted, torch.ones(3)), TrainerSettings(steps=20))
