@@ -31,6 +31,7 @@ _MOST_RADIANS = 2.0 * math.pi  # no joint of a leg or arm turns further: a large
 _SHORTEST_ROWS = 8  # what a quintic spline through a padded recording needs
 _LONGEST_HOLE_S = 0.1  # a movement of 6 Hz goes past half a cycle within it
 _HIGHEST_BASE_M = 100.0
+_MOST_OUTSIDE = 0.5  # of a trial's frames
 
 
 class TrialSpec(BaseModel):
@@ -81,6 +82,22 @@ class Trial:
     def own_times(self) -> FloatArray:
         """The recorded times from the trial's start to its end."""
         return self.time_s[self.within(self.time_s)]
+
+    def frames_outside_model(self) -> int:
+        """Number of recorded frames whose angles the model's geometry is not valid for.
+
+        Raises TrialError when they are most of the trial: then a sign or a unit is wrong.
+        """
+        model, q = self.model, self.q[self.within(self.time_s)]
+        outside = ~model.in_range(q)
+        if outside.mean() > _MOST_OUTSIDE:
+            joint = model.joints[int(np.argmax(np.maximum(model.lower_rad - q, q - model.upper_rad).max(axis=0)))]
+            raise TrialError(
+                f"{self.name}: '{joint.coordinate.format(side=self.side)}' leaves the model's valid range "
+                f"({np.degrees(joint.range_rad[0]):.0f} to {np.degrees(joint.range_rad[1]):.0f} deg) in {outside.mean():.0%} of "
+                "the frames: check the sign and unit of the column, or import a model with a wider range"
+            )
+        return int(outside.sum())
 
     def kinematics(self, at_s: FloatArray) -> Kinematics:
         """Zero-phase kinematics at the given times, filtered over the whole recording as OpenSim does."""

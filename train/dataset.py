@@ -22,7 +22,6 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.intp]
 
-_MOST_OUTSIDE = 0.5  # of a trial's frames beyond the angles the model was made for: then a sign or a unit is wrong
 _MOST_BYTES = 4 * 2**30  # of all windows together; training needs a small multiple of it
 _FEWEST_WINDOWS = 10  # fewer have no deviation worth the name
 
@@ -96,25 +95,12 @@ def usable(trial: Trial, time_s: FloatArray) -> BoolArray:
     return np.asarray(trial.within(time_s) & recorded)
 
 
-def require_valid_angles(trial: Trial) -> None:
-    """Raise TrialError when most of the trial's angles are none that the model was made for."""
-    model, q = trial.model, trial.q[trial.within(trial.time_s)]
-    outside = float((~model.in_range(q)).mean())
-    if outside > _MOST_OUTSIDE:
-        joint = model.joints[int(np.argmax(np.maximum(model.lower_rad - q, q - model.upper_rad).max(axis=0)))]
-        raise TrialError(
-            f"{trial.name}: '{joint.coordinate.format(side=trial.side)}' leaves the model's valid range "
-            f"({np.degrees(joint.range_rad[0]):.0f} to {np.degrees(joint.range_rad[1]):.0f} deg); {outside:.0%} of the frames "
-            "cannot be used: check the sign and unit of the column, or import a model with a wider range"
-        )
-
-
 def make_stretches(trial: Trial, settings: InputSettings, mode: MuscleMode, *, targets: bool = True) -> list[Stretch]:
     """The trial's stretches with inputs and, unless `targets` is false, the torques to learn.
 
     Raises TrialError when it has no usable frame, and for targets no ground reaction.
     """
-    require_valid_angles(trial)
+    trial.frames_outside_model()
     states = kinematic_states(trial, settings)
     if not states:
         raise TrialError(

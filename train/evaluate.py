@@ -28,7 +28,6 @@ from train.dataset import (
     kinematic_states,
     make_stretches,
     make_windows,
-    require_valid_angles,
     split_by_time,
     usable,
 )
@@ -38,6 +37,7 @@ from train.provenance import trained_on
 FloatArray = npt.NDArray[np.float64]
 
 _SAME_TIME_S = 1e-6
+_MARGIN_S = 0.5  # beyond an estimate's age, for the samples that wait for the next one
 _EDGE_S = 1e-3  # by which a reference may miss the first or last moment, as OpenSim's rounding makes it
 
 
@@ -57,10 +57,12 @@ def estimate_trial(bundle: Bundle, trial: Trial) -> tuple[FloatArray, list[Estim
     A causal bundle runs as on the device: the trial's sensor frames as bytes through the pipeline. What lies before the
     range has been seen, as on a device that has been running.
     """
-    require_valid_angles(trial)
+    trial.frames_outside_model()
     own = replace(bundle, model=trial.model)
     if bundle.manifest.inputs == "causal":
-        line = b"".join(encode(frame) for frame in playback.frames(trial))
+        # What comes after the range cannot change an estimate within it.
+        last_us = (trial.end_s - trial.time_s[0] + bundle.age_s + _MARGIN_S) * 1e6
+        line = b"".join(encode(frame) for frame in playback.frames(trial) if frame.time_us <= last_us)
         estimates = Pipeline(own).feed(line, 0)
     else:
         estimator = Estimator(own)

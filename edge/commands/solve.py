@@ -92,18 +92,9 @@ def _solve_trial(trial: Trial, mode: MuscleMode, rate_hz: float | None) -> tuple
     model = trial.model
     times = trial.own_times() if rate_hz is None else trial.times(rate_hz)
     motion = trial.kinematics(times)
-    outside = ~model.in_range(motion.q)
-    if outside.mean() > 0.5:
-        worst = int(np.argmax(np.maximum(model.lower_rad - motion.q, motion.q - model.upper_rad).max(axis=0)))
-        joint = model.joints[worst]
-        raise TrialError(
-            f"{trial.name}: '{joint.coordinate.format(side=trial.side)}' leaves the model's valid range "
-            f"({np.degrees(joint.range_rad[0]):.0f} to {np.degrees(joint.range_rad[1]):.0f} deg) in {outside.mean():.0%} of "
-            "the frames: check the sign and unit of the column, or import a model with a wider range"
-        )
-    if outside.any():
+    if outside := trial.frames_outside_model():
         click.echo(
-            f"warning: {trial.name}: {outside.sum()} of {len(outside)} frames lie outside the model's valid range of angles",
+            f"warning: {trial.name}: {outside} recorded frames lie outside the model's valid range of angles",
             err=True,
         )
     torque = trial.torque(times)

@@ -8,7 +8,10 @@ import numpy as np
 import pytest
 from walking import run, write_walk
 
+from edge.bundle import Bundle
 from edge.storage import Table, read_table, write_sto
+from edge.trials import load_trials
+from train import evaluate
 
 KEYS = {"activation_r2", "force_r2", "activation_nrmse", "force_nrmse"}
 
@@ -182,3 +185,18 @@ def test_frames_that_were_trained_on_are_counted_and_warned_of(bundle: Path, tri
     assert code == 0
     assert json.loads(stdout)["frames_trained_on"] == 0
     assert stderr == ""
+
+
+def test_what_comes_after_the_range_changes_no_estimate(
+    bundle: Path, trials: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Evaluation stops reading there: the estimates are bit for bit those of the whole recording."""
+    own = Bundle.read(bundle)
+    (trial, _) = load_trials(trials, own.model)
+    assert trial.end_s < trial.time_s[-1] - 2.0
+    times, estimates = evaluate.estimate_trial(own, trial)
+    monkeypatch.setattr(evaluate, "_MARGIN_S", 1e3)
+    all_times, all_estimates = evaluate.estimate_trial(own, trial)
+    np.testing.assert_array_equal(times, all_times)
+    for name in ("torque_nm", "activation", "force_n"):
+        np.testing.assert_array_equal([getattr(e, name) for e in estimates], [getattr(e, name) for e in all_estimates])
