@@ -78,7 +78,7 @@ class Manifest(BaseModel):
     subject: str
     model_sha256: str
     network_sha256: str
-    rate_hz: float = Field(gt=0)
+    rate_hz: float = Field(ge=1, le=10_000)
     inputs: Literal["causal", "zero-phase"]
     muscle_mode: MuscleMode
     differentiator: DifferentiatorSettings

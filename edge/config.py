@@ -121,7 +121,7 @@ class RunConfig(_Section):
     log_folder: Path = Field(
         default=Path("logs"), strict=False, description="folder of the session logs, from the working directory"
     )
-    duration_s: float | None = Field(default=None, gt=0.0, description="time after which to stop, in s")
+    duration_s: float | None = Field(default=None, gt=0.0, le=1e9, description="time after which to stop, in s")
     first_sample_timeout_s: float = Field(
         default=3.0, gt=0.0, description="without usable samples for this long from the start, in s, the session fails"
     )

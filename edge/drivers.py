@@ -38,9 +38,9 @@ def _find(url: Url, group: str, builtin: Mapping[str, str]) -> Callable[[Url], A
         return _load(url, added[url.scheme], group)
     known = sorted({*builtin, *added})
     near = difflib.get_close_matches(url.scheme, known, n=1)
-    hint = f"did you mean '{near[0]}:'? " if near else ""
+    hint = f"did you mean '{near[0]}:'? There are" if near else "there are"
     raise ConfigError(
-        f"{url.text}: no driver for '{url.scheme}:'; {hint}There are {', '.join(f'{name}:' for name in known)} (a "
+        f"{url.text}: no driver for '{url.scheme}:'; {hint} {', '.join(f'{name}:' for name in known)} (a "
         f"package adds one by an entry point in the group {group})"
     )
 

@@ -112,6 +112,7 @@ class Loop:
         self._period_ns = round(period_s * NS_PER_S)
         self._duration_ns = None if duration_s is None else round(duration_s * NS_PER_S)
         self._first_sample_timeout_s = first_sample_timeout_s
+        self._clock_doubted = False  # whether it was said that the sensor's clock seems wrong
         self._samples_seen = 0
         self._samples_seen_ns = 0  # when a sample came last, or the start
         self._age_limit_ns = round(safety.limits.sensor_age_limit_ms * NS_PER_MS)
@@ -124,6 +125,11 @@ class Loop:
         self._log_checked_ns = 0
         self._shown_ns = 0
         self._log_lost = False
+
+    @property
+    def stopped(self) -> bool:
+        """Whether :meth:`stop` was called."""
+        return self._stopping
 
     def stop(self) -> None:
         """Ask the loop to end at its next cycle. May be called from a signal handler or another thread."""
@@ -186,6 +192,14 @@ class Loop:
         if samples != self._samples_seen:
             self._samples_seen, self._samples_seen_ns = samples, now_ns
         waited_s = (now_ns - self._samples_seen_ns) / NS_PER_S
+        since_start_s = (now_ns - self._started_ns) / NS_PER_S
+        if samples and since_start_s >= 2.0 * timeout_s and not self._clock_doubted:
+            self._clock_doubted = True
+            self._warn(
+                f"{self._sensor.url}: no estimate in {since_start_s:.1f} s, in which the sensor's time stamps advanced by "
+                f"{self._pipeline.sensor_elapsed_s():.4g} s: unless a recording is played slowly, make the sensor stamp its "
+                "frames in microseconds of a clock that runs"
+            )
         # A session that is over without a single sample has failed too, however short it was meant to be.
         if (
             waited_s >= timeout_s

@@ -88,6 +88,10 @@ class Pipeline:
             return -self._fill_s
         return (max(self._intake.newest_us) - self._intake.first_us) * 1e-6 - self._fill_s
 
+    def sensor_elapsed_s(self) -> float:
+        """How far the sensor's own clock has come since its first frame; 0 before there is one."""
+        return 0.0 if self._intake.first_us is None else (max(self._intake.newest_us) - self._intake.first_us) * 1e-6
+
     def why_no_estimate(self) -> str:
         """What has come so far, what is wrong with it, and how to mend it; for a message."""
         return why_no_estimate(self._bytes, self._decoder.counters, self._intake)

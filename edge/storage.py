@@ -133,6 +133,8 @@ def _split_csv(path: Path, text: str) -> tuple[list[str], list[_Row], bool | Non
 
 
 def _numbers(path: Path, names: Sequence[str], rows: Sequence[_Row]) -> FloatArray:
+    if path.suffix.lower() == ".csv" and len(names) == 1 and any(mark in names[0] for mark in ";\t"):
+        raise FileError(f"{path}: its values are not separated by commas: export it with commas, and decimal points")
     if not names or names[0].lower() != "time":
         raise TrialError(f"{path}: the first column is '{names[0] if names else ''}', not 'time': name it so")
     if len(rows) < 2:
@@ -150,6 +152,7 @@ def _numbers(path: Path, names: Sequence[str], rows: Sequence[_Row]) -> FloatArr
             bad = next(k for k, value in enumerate(row) if not _is_number(value))
             raise FileError(
                 f"{path}: line {line}, column '{names[bad]}': '{row[bad]}' is not a number: mend the file"
+                + (" (decimals are written with a point)" if "," in row[bad] else "")
             ) from None
     return data
 

@@ -31,6 +31,8 @@ _MOST_RADIANS = 2.0 * math.pi  # no joint of a leg or arm turns further: a large
 _SHORTEST_ROWS = 8  # what a quintic spline through a padded recording needs
 _LONGEST_HOLE_S = 0.1  # a movement of 6 Hz goes past half a cycle within it
 _HIGHEST_BASE_M = 100.0
+_FURTHEST_BASE_M = 1e5
+_MOST_TORQUE_NM = 1e4  # ten times what a body gives in a jump: a unit is wrong, or a value is an outlier
 _MOST_OUTSIDE = 0.5  # of a trial's frames
 
 
@@ -124,7 +126,8 @@ class Trial:
     def torque(self, at_s: FloatArray) -> FloatArray:
         """Joint torques (len(at_s), n_joints) in Nm by inverse dynamics with the recorded ground reaction.
 
-        Raises TrialError when no ground reaction was recorded: without it the torques of a leg are not known.
+        Raises TrialError when no ground reaction was recorded, without which the torques of a leg are not known, and when
+        they come out as no body's.
         """
         external = self.external_force(at_s)
         if external is None:
@@ -132,7 +135,17 @@ class Trial:
                 f"{self.name}: the trial has no ground reaction, so its joint torques are not known: "
                 "add `ground_reaction` and `external_loads` to its [[trial]]"
             )
-        return inverse_dynamics(self.model, self.kinematics(at_s), external)
+        with np.errstate(over="ignore", invalid="ignore"):
+            torque = inverse_dynamics(self.model, self.kinematics(at_s), external)
+        wrong = ~(np.abs(torque) <= _MOST_TORQUE_NM)  # NaN too
+        if wrong.any():
+            row, joint = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
+            raise TrialError(
+                f"{self.name}: inverse dynamics gives {torque[row, joint]:.3g} Nm at the {self.model.row_names[joint]} at time "
+                f"{at_s[row]:g} s, which is no body's: check the units of the ground reaction (N, m, Nm) and of the pelvis's "
+                "position (m), and look for outliers"
+            )
+        return torque
 
 
 def _turned(angle: FloatArray, offset: tuple[float, float]) -> FloatArray:
@@ -166,10 +179,7 @@ def read_trials_file(path: Path) -> list[TrialSpec]:
         try:
             spec = TrialSpec.model_validate(entry)
         except ValidationError as error:
-            first = error.errors()[0]
-            key = ".".join(str(p) for p in first["loc"]) or "trial"
-            said = first["msg"][:1].lower() + first["msg"][1:]
-            raise TrialError(f"{path}: trial {i + 1}: `{key}`: {said}: mend or remove the key") from None
+            raise TrialError(f"{path}: trial {i + 1}: {_explained(error)}") from None
         folder = path.resolve().parent
         specs.append(
             spec.model_copy(
@@ -181,6 +191,20 @@ def read_trials_file(path: Path) -> list[TrialSpec]:
             )
         )
     return specs
+
+
+def _explained(error: ValidationError) -> str:
+    first = error.errors()[0]
+    key = ".".join(str(p) for p in first["loc"]) or "trial"
+    if first["type"] == "missing":
+        return f'`{key}` is missing: add it, for example {key} = "ik.mot"'
+    if first["type"] == "extra_forbidden":
+        known = ", ".join(TrialSpec.model_fields)
+        return f"`{key}` is not known: mend or remove the key (known are {known})"
+    if first["type"] == "path_type":
+        return f'`{key}`: should be the name of a file in quotes: write {key} = "FILE"'
+    said = first["msg"][:1].lower() + first["msg"][1:]
+    return f"`{key}`: {said}: mend or remove the key"
 
 
 def load_trial(spec: TrialSpec, model: Model, *, name: str) -> Trial:
@@ -203,11 +227,13 @@ def load_trial(spec: TrialSpec, model: Model, *, name: str) -> Trial:
         base = np.stack(
             [_angle(table, person.base.tilt, "tilt"), _base_column(table, x), _base_column(table, y)], axis=1
         )
-        height = float(np.abs(base[:, 2]).max())
-        if height > _HIGHEST_BASE_M:
-            raise TrialError(
-                f"{table.path}: column '{y}' reaches {height:.4g} m: the values look like millimetres: convert them to metres"
-            )
+        for column, name_of, most in ((1, x, _FURTHEST_BASE_M), (2, y, _HIGHEST_BASE_M)):
+            furthest = float(np.abs(base[:, column]).max())
+            if furthest > most:
+                raise TrialError(
+                    f"{table.path}: column '{name_of}' reaches {furthest:.4g} m: the values look like millimetres, or one of "
+                    "them is an outlier: convert them to metres, or mend it"
+                )
     start, end = _range(spec, table, name)
     trial = Trial(name, spec.subject, spec.side, person, table.time_s, q, base, None, start, end)
     if spec.ground_reaction is None and spec.external_loads is None:
@@ -251,7 +277,7 @@ def _range(spec: TrialSpec, table: Table, name: str) -> tuple[float, float]:
     if not (first - 1e-6 <= start < end <= last + 1e-6):
         raise TrialError(
             f"{name}: start_s {start:g} and end_s {end:g} do not lie in order within the recording, "
-            f"which runs from {first:g} to {last:g} s"
+            f"which runs from {first:g} to {last:g} s: set them inside it"
         )
     start, end = max(start, first), min(end, last)
     if not np.any((table.time_s >= start - 1e-9) & (table.time_s <= end + 1e-9)):

@@ -15,6 +15,9 @@ import numpy as np
 from edge.errors import ConfigError
 from edge.sensors.frame import Frame, Kind, encode
 
+MOST_NOISE_DEG = 360.0
+MOST_JITTER_MS = 1e4
+
 
 @dataclass(frozen=True, slots=True)
 class Disturbance:
@@ -32,10 +35,10 @@ class Disturbance:
     duplicate: float = 0.0
 
     def __post_init__(self) -> None:
-        for name in ("noise_deg", "jitter_ms"):
+        for name, most in (("noise_deg", MOST_NOISE_DEG), ("jitter_ms", MOST_JITTER_MS)):
             value = getattr(self, name)
-            if not (math.isfinite(value) and value >= 0.0):
-                raise ConfigError(f"{name} = {value}: use a number of at least 0")
+            if not 0.0 <= value <= most:
+                raise ConfigError(f"{name} = {value}: use a number from 0 to {most:g}")
         for name in ("drop", "corrupt", "duplicate"):
             value = getattr(self, name)
             if not 0.0 <= value <= 1.0:

@@ -167,6 +167,9 @@ def import_leg(
         raise ModelError(
             f"{path}: no muscle of side '{side}' crosses {', '.join(p.name for p in plan)}: take another --side"
         )
+    twice = [n for i, n in enumerate(wanted) if n in wanted[:i]]
+    if twice:
+        raise ModelError(f"{path}: muscle '{twice[0]}' is asked for twice: name it once in --muscles")
     missing = [n for n in wanted if n not in of_side]
     if missing:
         raise ModelError(f"{path}: has no muscle '{missing[0]}{suffix}': it has {', '.join(of_side)}")

@@ -17,6 +17,7 @@ from typing import IO, Any, Protocol
 
 import click
 
+from edge.commands.options import FiniteRange
 from edge.errors import FileError, OutputError, TrialError
 from edge.sensors.frame import Kind
 from edge.sensors.playback import playback
@@ -176,7 +177,7 @@ class Player:
 @click.option("--model", default="leg9", show_default=True, help="Muscle model whose joints are played.")
 @click.option(
     "--speed",
-    type=click.FloatRange(0.0, 1000.0),
+    type=FiniteRange(0.0, 1000.0),
     default=1.0,
     show_default=True,
     help="1 is the true rate, 0 as fast as it is read.",
@@ -190,7 +191,7 @@ class Player:
 @click.option("--duplicate", type=float, default=0.0, help="Probability that a frame is sent twice.")
 @click.option(
     "--linger",
-    type=click.FloatRange(min=0.0),
+    type=FiniteRange(min=0.0),
     default=1.0,
     show_default=True,
     help="Seconds to keep the port after the end, unless the reader closes it.",
@@ -292,6 +293,8 @@ def _saving(path: Path | None) -> Iterator[Callable[[bytes], object] | None]:
     if path is None:
         yield None
         return
+    if path.is_dir():
+        raise FileError(f"cannot write {path}, it is a folder: give the name of a file for --save-bytes")
     try:
         file: IO[bytes] = tempfile.NamedTemporaryFile(  # noqa: SIM115 - outlives its closing by the rename
             dir=path.parent, prefix=f".{path.name}.", delete=False

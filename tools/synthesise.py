@@ -16,6 +16,7 @@ import click
 import numpy as np
 import numpy.typing as npt
 
+from edge.commands.options import FiniteRange
 from edge.msk.model import Model, load_model
 from edge.storage import write_text
 from tools.normative_gait import WALKING_BASE_M
@@ -155,13 +156,11 @@ def newton_error_n(w: Walk, mass_kg: float, gravity_mps2: float) -> float:
 @click.option(
     "--out-dir", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder for the files."
 )
-@click.option(
-    "--seconds", type=click.FloatRange(5.0, 600.0), default=20.0, show_default=True, help="Length of a trial."
-)
+@click.option("--seconds", type=FiniteRange(5.0, 600.0), default=20.0, show_default=True, help="Length of a trial.")
 @click.option(
     "--speed-mps",
     "speeds",
-    type=click.FloatRange(0.6, 2.0),
+    type=FiniteRange(0.6, 2.0),
     multiple=True,
     default=(1.3,),
     show_default=True,
@@ -169,28 +168,26 @@ def newton_error_n(w: Walk, mass_kg: float, gravity_mps2: float) -> float:
 )
 @click.option(
     "--speed-swing-mps",
-    type=click.FloatRange(0.0, 0.5),
+    type=FiniteRange(0.0, 0.5),
     default=0.25,
     show_default=True,
     help="The speed swings slowly by so much about its mean.",
 )
 @click.option(
     "--speed-period-s",
-    type=click.FloatRange(4.0),
+    type=FiniteRange(4.0),
     default=7.0,
     show_default=True,
     help="Duration of one such swing.",
 )
 @click.option(
     "--variability",
-    type=click.FloatRange(0.0, 0.1),
+    type=FiniteRange(0.0, 0.1),
     default=0.02,
     show_default=True,
     help="Standard deviation of pace and excursions from stride to stride, as a fraction.",
 )
-@click.option(
-    "--mass-kg", type=click.FloatRange(30.0, 200.0), default=75.0, show_default=True, help="Mass of the body."
-)
+@click.option("--mass-kg", type=FiniteRange(30.0, 200.0), default=75.0, show_default=True, help="Mass of the body.")
 @click.option(
     "--seed", type=click.IntRange(0), default=1, show_default=True, help="The same seed gives the same files."
 )

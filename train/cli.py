@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeRemaining
 from rich.table import Table
 
 from edge.bundle import Bundle
+from edge.commands.options import FiniteRange
 from edge.errors import FileError, TrialError
 from edge.msk.hill import MuscleMode
 from edge.msk.model import load_model
@@ -23,13 +23,6 @@ from edge.signals.differentiate import METHODS
 from edge.storage import write_sto
 from edge.trials import load_trials
 from train.evaluate import Series, evaluate, with_ground_reaction
-
-
-def _finite(_context: click.Context, _parameter: click.Parameter, value: float) -> float:
-    """A range does not refuse NaN: it compares false with both ends."""
-    if not math.isfinite(value):
-        raise click.BadParameter(f"{value} is not a finite number")
-    return value
 
 
 @click.command(
@@ -55,8 +48,7 @@ def _finite(_context: click.Context, _parameter: click.Parameter, value: float) 
 )
 @click.option(
     "--age-ms",
-    type=click.FloatRange(0.0, 300.0),
-    callback=_finite,
+    type=FiniteRange(0.0, 300.0),
     default=50.0,
     show_default=True,
     help="How long before the newest sample the described moment lies (causal inputs).",
@@ -72,8 +64,7 @@ def _finite(_context: click.Context, _parameter: click.Parameter, value: float) 
 @click.option(
     "--rate",
     "rate_hz",
-    type=click.FloatRange(20.0, 2000.0),
-    callback=_finite,
+    type=FiniteRange(20.0, 2000.0),
     default=100.0,
     show_default=True,
     help="Frames per second in Hz, in training and on the device.",
@@ -82,8 +73,7 @@ def _finite(_context: click.Context, _parameter: click.Parameter, value: float) 
 @click.option("--compat", is_flag=True, help="Copy OpenSim's muscle choices, for comparison with it.")
 @click.option(
     "--effort-weight",
-    type=click.FloatRange(0.0),
-    callback=_finite,
+    type=FiniteRange(0.0),
     default=1.0,
     show_default=True,
     help="Weight of the least effort in the loss of the activation head.",

@@ -38,6 +38,7 @@ FloatArray = npt.NDArray[np.float64]
 
 _SAME_TIME_S = 1e-6
 _MARGIN_S = 0.5  # beyond an estimate's age, for the samples that wait for the next one
+_LONGEST_ROW_S = 0.1
 _EDGE_S = 1e-3  # by which a reference may miss the first or last moment, as OpenSim's rounding makes it
 
 
@@ -90,21 +91,33 @@ def input_settings(bundle: Bundle) -> InputSettings:
     )
 
 
+def covered(trial: Trial, times: FloatArray, path: Path) -> npt.NDArray[np.bool_]:
+    """Which of the times of a trial's estimates a reference file covers.
+
+    It may lack less than one of its rows at either end: `solve` writes the recorded rows of a range, which begins between
+    two of them. Raises TrialError when more is missing.
+    """
+    reference_s = read_table(path).time_s
+    first, last = reference_s[0] - _EDGE_S, reference_s[-1] + _EDGE_S
+    row_s = min(float(np.diff(reference_s).max()), _LONGEST_ROW_S)
+    inside = np.asarray((times >= first) & (times <= last))
+    if times[0] < first - row_s or times[-1] > last + row_s or not inside.any():
+        raise TrialError(
+            f"{path}: runs from {reference_s[0]:g} to {reference_s[-1]:g} s, the estimates of {trial.name} from "
+            f"{times[0]:g} to {times[-1]:g} s: set start_s and end_s of the trial inside the reference"
+        )
+    return inside
+
+
 def reference_from_file(
     bundle: Bundle, trial: Trial, times: FloatArray, path: Path, *, need_side: bool = False
 ) -> Series:
     """A .sto with `<joint>_moment` (Nm) and/or `<muscle>_activation`, `<muscle>_force` (N) columns, at the given times.
 
     The side may stand in the names (`hip_r_moment`), and must with `need_side`, where one file serves both legs. With
-    moments alone, activations and forces follow by static optimisation. Raises TrialError for missing columns or a file
-    that does not cover the times.
+    moments alone, activations and forces follow by static optimisation. Raises TrialError for missing columns.
     """
     table = read_table(path)
-    if table.time_s[0] > times[0] + _EDGE_S or table.time_s[-1] < times[-1] - _EDGE_S:
-        raise TrialError(
-            f"{path}: runs from {table.time_s[0]:g} to {table.time_s[-1]:g} s, the estimates of {trial.name} from "
-            f"{times[0]:g} to {times[-1]:g} s: set start_s and end_s of the trial inside the reference"
-        )
     model = trial.model
 
     def columns(names: Sequence[str]) -> FloatArray | None:
@@ -162,6 +175,10 @@ def evaluate(
     estimated, truths, seen = [], [], 0
     for i, trial in enumerate(trials):
         times, estimates = estimate_trial(bundle, trial)
+        path = None if references is None else references[0] if len(references) == 1 else references[i]
+        if path is not None:
+            inside = covered(trial, times, path)
+            times, estimates = times[inside], [e for e, keep in zip(estimates, inside, strict=True) if keep]
         estimated.append(
             Series(
                 times,
@@ -171,10 +188,9 @@ def evaluate(
             )
         )
         seen += int(trained_on(bundle, trial, times).sum())
-        if references is None:
+        if path is None:
             truths.append(Series(times, *truth(trial, times, mode)))
         else:
-            path = references[0] if len(references) == 1 else references[i]
             truths.append(reference_from_file(bundle, trial, times, path, need_side=need_side))
     figures = _figures(bundle, truths, estimated)
     figures["frames"] = sum(len(s.time_s) for s in estimated)

@@ -15,11 +15,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from edge.errors import ConfigError, EdgeMskError, LogError
+from edge.commands.options import FiniteRange
+from edge.errors import ConfigError, LogError
 
 if TYPE_CHECKING:
     from edge.bundle import Bundle
     from edge.config import Config
+    from edge.loop import Loop
     from edge.record.recorder import Recorder
 
 
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
     "--config", "config_file", type=click.Path(path_type=Path), help="Limits, assistance and the rest (.toml)."
 )
 @click.option(
-    "--duration", "duration_s", type=click.FloatRange(0.0, min_open=True), metavar="S", help="Stop after S seconds."
+    "--duration", "duration_s", type=FiniteRange(0.0, 1e9, min_open=True), metavar="S", help="Stop after S seconds."
 )
 @click.option(
     "--log",
@@ -132,10 +134,17 @@ def run(
     if problem is not None:
         _warn(problem)
     print_summary({**loop.summary(), "log": None if recorder is None else str(recorder.path)}, as_json=as_json)
-    if loop.explanation and loop.failure is None:
-        _warn(f"the session went to FAULT and commands to zero, until it is started again: {loop.explanation}")
+    _conclude(loop, f"{sensor_url}: no estimate: {pipeline.why_no_estimate()}")
+
+
+def _conclude(loop: Loop, no_estimate: str) -> None:
+    """Raise what ended the session before its time, or say what did not come to be in it."""
     if loop.failure is not None:
         raise loop.failure
+    if loop.age_ms.count == 0 and not loop.stopped:
+        _warn(no_estimate)
+    if loop.explanation:
+        _warn(f"the session went to FAULT and commands to zero, until it is started again: {loop.explanation}")
 
 
 def _log_path(config: Config, target: Path | None, no_log: bool) -> Path | None:
@@ -191,10 +200,10 @@ def _recording(
 
 @contextmanager
 def _no_log_of_nothing(recorder: Recorder | None) -> Iterator[None]:
-    """If a device cannot be opened, nothing was recorded: leave no file behind."""
+    """If a device cannot be opened, or the user stops it, nothing was recorded: leave no file behind."""
     try:
         yield
-    except EdgeMskError:
+    except BaseException:
         if recorder is not None:
             recorder.close()
             recorder.path.unlink(missing_ok=True)

@@ -8,19 +8,13 @@ from pathlib import Path
 import click
 import numpy as np
 
+from edge.commands.options import FiniteRange
 from edge.errors import TrialError
 from edge.msk.hill import HillMuscles, MuscleMode
 from edge.msk.model import load_model
 from edge.msk.staticopt import share_torque
 from edge.storage import write_sto
 from edge.trials import Trial, load_trials
-
-
-def _finite(_context: click.Context, _parameter: click.Parameter, value: float | None) -> float | None:
-    """A range does not refuse NaN: it compares false with both ends."""
-    if value is not None and not np.isfinite(value):
-        raise click.BadParameter(f"{value} is not a finite number")
-    return value
 
 
 @click.command(epilog="Example:\n\n  edge-msk solve --trials walk.toml --model leg9 --estimator id-so --out walk.sto")
@@ -39,8 +33,7 @@ def _finite(_context: click.Context, _parameter: click.Parameter, value: float |
 @click.option(
     "--rate",
     "rate_hz",
-    type=click.FloatRange(1.0, 10000.0),
-    callback=_finite,
+    type=FiniteRange(1.0, 10000.0),
     help="Output rate in Hz. Default: the recording's.",
 )
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The .sto file to write.")

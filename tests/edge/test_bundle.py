@@ -154,6 +154,7 @@ def test_a_missing_part_is_named(part: str) -> None:
         (lambda m: m.pop("rate_hz"), ["`rate_hz`", "required"]),
         (lambda m: m.update(rate_hz=0), ["`rate_hz`"]),
         (lambda m: m.update(rate_hz=float("inf")), ["`rate_hz`"]),
+        (lambda m: m.update(rate_hz=1e9), ["`rate_hz`"]),
         (lambda m: m.update(rate_hz="fast"), ["`rate_hz`"]),
         (lambda m: m.update(inputs="raw"), ["`inputs`"]),
         (lambda m: m.update(muscle_mode="wrong"), ["`muscle_mode`"]),

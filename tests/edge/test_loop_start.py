@@ -131,6 +131,18 @@ def test_a_recording_played_slowly_is_waited_for() -> None:
     assert session.loop.summary()["estimates"] > 70
 
 
+@pytest.mark.parametrize(("step_us", "advanced"), [(0, "0 s"), (10, "0.006 s"), (-1000, "-0.")])
+def test_a_sensor_whose_clock_does_not_run_is_named_once(step_us: int, advanced: str) -> None:
+    lines: list[str] = []
+    data = [sample(k, step_us=step_us) if step_us >= 0 else sample(2000 - k, step_us=1000) for k in range(1000)]
+    session = Session(every_10_ms(lambda k: data[k], 1000), duration_s=9.0, warn=lines.append)
+    assert session.loop.failure is None
+    (line,) = lines
+    assert "no estimate in 6.0 s, in which the sensor's time stamps advanced by" in line
+    assert f"advanced by {advanced}" in line
+    assert "microseconds" in line
+
+
 def test_a_few_samples_and_then_silence_is_not_waited_for() -> None:
     session = Session(every_10_ms(sample, 5))
     assert "5 samples of joint angles and 5 of the pelvis IMU came, too few" in session.failure

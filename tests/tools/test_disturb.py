@@ -111,8 +111,8 @@ def test_it_is_lazy() -> None:
         ({"corrupt": -0.1}, r"corrupt = -0.1: use a probability"),
         ({"duplicate": float("nan")}, r"duplicate = nan: use a probability"),
         ({"drop": 0.6, "corrupt": 0.5}, r"drop \+ corrupt \+ duplicate = 1.1"),
-        ({"noise_deg": -1.0}, r"noise_deg = -1.0: use a number of at least 0"),
-        ({"jitter_ms": float("inf")}, r"jitter_ms = inf: use a number of at least 0"),
+        ({"noise_deg": -1.0}, r"noise_deg = -1.0: use a number from 0 to 360"),
+        ({"jitter_ms": float("inf")}, r"jitter_ms = inf: use a number from 0 to 10000"),
     ],
 )
 def test_impossible_settings(settings: dict[str, float], match: str) -> None:

@@ -159,6 +159,11 @@ def test_unknown_muscle(gait10: Path, tmp_path: Path) -> None:
     )
 
 
+def test_a_muscle_asked_for_twice(gait10: Path, tmp_path: Path) -> None:
+    out = tmp_path / "a.json"
+    refused(command(gait10, "--muscles", "soleus,soleus", "--out", out), out, "muscle 'soleus' is asked for twice")
+
+
 def test_a_muscle_that_crosses_no_joint_of_the_leg(data: Path, opensim: ModuleType, tmp_path: Path) -> None:
     out = tmp_path / "a.json"
     result = command(data / "gait2392_walk" / "model.osim", "--muscles", "ercspn", "--out", out)

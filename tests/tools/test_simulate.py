@@ -237,6 +237,9 @@ def test_refusals_are_one_line_and_leave_nothing(tmp_path: Path, quick: Any) -> 
     cases = [
         (invoke(taken, "--save-bytes", str(tmp_path / "sent.bin")), "exists already and is not overwritten"),
         (invoke(tmp_path / "leg", "--save-bytes", str(tmp_path / "no" / "sent.bin")), "sent.bin (No such file"),
+        (invoke(tmp_path / "leg", "--save-bytes", str(tmp_path)), "it is a folder"),
+        (invoke(tmp_path / "leg", "--jitter-ms", "1e300"), "jitter_ms = 1e+300: use a number from 0 to 10000"),
+        (invoke(tmp_path / "leg", "--noise-deg", "nan"), "noise_deg = nan: use a number from 0 to 360"),
         (invoke(tmp_path / "leg", "--drop", "0.9", "--corrupt", "0.9"), "use probabilities whose sum is at most 1"),
     ]
     quick([])
@@ -246,6 +249,13 @@ def test_refusals_are_one_line_and_leave_nothing(tmp_path: Path, quick: Any) -> 
         assert text in result.stderr
         assert len(result.stderr.splitlines()) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.parametrize("option", ["--speed", "--linger"])
+def test_a_time_that_is_no_number_is_wrong_usage(tmp_path: Path, option: str) -> None:
+    result = invoke(tmp_path / "leg", option, "nan")
+    assert result.exit_code == 2
+    assert "nan is not a finite number" in result.stderr
 
 
 def test_help_has_an_example() -> None:

@@ -221,6 +221,9 @@ def test_several_speeds_in_one_call(tmp_path: Path, leg: Model) -> None:
         (["--speed-mps", "1.2", "--speed-mps", "1.2"], "stands twice"),
         (["--seconds", "1"], "--seconds"),
         (["--mass-kg", "-3"], "--mass-kg"),
+        (["--seconds", "nan"], "nan is not a finite number"),
+        (["--speed-mps", "nan"], "nan is not a finite number"),
+        (["--speed-period-s", "inf"], "inf is not a finite number"),
     ],
 )
 def test_wrong_usage_is_refused_and_writes_nothing(tmp_path: Path, arguments: list[str], said: str) -> None:

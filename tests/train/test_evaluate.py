@@ -114,6 +114,19 @@ def test_every_kind_of_reference_gives_what_it_can(
     assert _figures(bundle, right, "--reference", str(sided))["frames"] == by_physics["frames"]
 
 
+def test_what_solve_wrote_of_the_same_range_is_a_reference(bundle: Path, right: Path, tmp_path: Path) -> None:
+    """A range begins between two recorded rows, and `solve` writes the rows: less than one may be missing at an end."""
+    text = right.read_text()
+    begin = next(line for line in text.splitlines() if line.startswith("start_s")) if "start_s" in text else None
+    right.write_text(text.replace(begin, "start_s = 1.004") if begin else text + "start_s = 1.004\n")
+    out = tmp_path / "own.sto"
+    assert run("solve", "--trials", str(right), "--out", str(out))[0] == 0
+    assert read_table(out).time_s[0] > 1.004 + 1e-3
+    by_physics, figures = _figures(bundle, right), _figures(bundle, right, "--reference", str(out))
+    assert by_physics["frames"] - figures["frames"] in (0, 1)
+    assert figures["pooled"]["activation_r2"] == pytest.approx(by_physics["pooled"]["activation_r2"], abs=5e-3)
+
+
 def test_one_file_for_both_legs_must_name_the_side(
     bundle: Path, trials: Path, solved: list[Table], tmp_path: Path
 ) -> None:

@@ -109,7 +109,9 @@ def test_duration_ends_an_endless_source(folder: Path) -> None:
 
 def test_duration_from_the_configuration(folder: Path) -> None:
     (folder / "session.toml").write_text("[run]\nduration_s = 0.2\n")
-    assert summary("--sensor", "replay:swing.mot?speed=1", "--config", "session.toml")["samples"] < 30
+    code, out, _ = invoke("--json", "--sensor", "replay:swing.mot?speed=1", "--config", "session.toml")
+    assert code == 0
+    assert json.loads(out)["samples"] < 30
 
 
 @pytest.mark.parametrize(
@@ -136,6 +138,33 @@ def test_what_cannot_be_done_is_one_line_and_leaves_no_file(
     assert message in err
     assert err.count("\n") == 1
     assert sorted(path for path in folder.rglob("*") if path.is_file()) == before
+
+
+@pytest.mark.parametrize("duration", ["nan", "inf", "1e300"])
+def test_a_duration_that_is_none_is_wrong_usage(folder: Path, duration: str) -> None:
+    code, _, err = invoke("--sensor", "replay:swing.mot?speed=1", "--duration", duration)
+    assert code == 2
+    assert "--duration" in err
+    assert not (folder / "logs").exists()
+
+
+def test_a_session_too_short_for_an_estimate_says_so(folder: Path) -> None:
+    code, out, err = invoke("--json", "--no-log", "--sensor", "replay:swing.mot?speed=1", "--duration", "0.05")
+    assert code == 0
+    assert json.loads(out)["estimates"] == 0
+    assert err.startswith("warning: replay:swing.mot?speed=1: no estimate: ")
+    assert "too few for a first estimate" in err
+
+
+def test_an_interrupt_before_the_session_leaves_no_log(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(_url: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("edge.sensors.open_sensor", interrupt)
+    code, out, err = invoke("--sensor", "replay:swing.mot?speed=1", "--log", "session.mcap")
+    assert (code, out) == (1, "")
+    assert err == "error: stopped by the user\n"
+    assert not (folder / "session.mcap").exists()
 
 
 def test_a_truncated_bundle_is_refused(folder: Path) -> None:
