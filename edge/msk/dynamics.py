@@ -110,7 +110,6 @@ def inverse_dynamics(model: Model, motion: Kinematics, external: ExternalForce |
     Without `external` they are those of a limb that touches nothing.
     """
     chain = _chain(model, motion.q, motion.tilt)
-    n = len(model.joints)
     rate, acceleration = motion.tilt_rate, motion.tilt_acceleration
     place_acceleration = motion.base_acceleration + np.array([0.0, model.gravity_mps2])
     torque = np.zeros_like(motion.q)
@@ -137,7 +136,6 @@ def inverse_dynamics(model: Model, motion: Kinematics, external: ExternalForce |
             torque[:, j] += segment.inertia_kg_m2 * acceleration
     if external is not None:
         torque -= external_torque(model, motion.q, motion.tilt, external, chain=chain)
-    assert torque.shape[1] == n
     return torque
 
 

@@ -23,7 +23,6 @@ from edge.msk.spline import FloatArray, Spline
 
 SCHEMA = "edge-msk/model"
 SCHEMA_VERSION = 1
-STANDARD_GRAVITY_MPS2 = 9.80665  # the value that OpenSim's models carry
 
 _LARGEST = 1e12  # of any number in a model file
 _LARGEST_PENNATION_RAD = 1.4706289056333368  # acos(0.1), OpenSim's own limit

@@ -77,10 +77,6 @@ class Spline:
     def __hash__(self) -> int:
         return hash((self.knots.tobytes(), self.values.tobytes()))
 
-    @property
-    def is_constant(self) -> bool:
-        return len(self.knots) == 1
-
     def evaluate(self, x: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
         """Value, first and second derivative at `x` of shape (...); each of shape (..., d)."""
         interval = np.searchsorted(self.knots, x, side="right")
