@@ -5,7 +5,6 @@ So `--help` imports nothing heavy, the device needs no desktop package, and noth
 
 from __future__ import annotations
 
-import importlib
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -13,6 +12,7 @@ from typing import Any, NoReturn
 import click
 
 import edge
+from edge.desktop import desktop
 from edge.errors import EdgeMskError, MissingExtraError
 
 COMMANDS: dict[str, tuple[str, str]] = {
@@ -23,6 +23,7 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "evaluate": ("train.cli:evaluate_command", "Compare a bundle with a reference on recordings."),
     "simulate": ("tools.simulate:simulate", "Play a recording as a sensor on a pseudo-terminal."),
     "import-model": ("tools.import_opensim:import_model", "Make a leg model from an OpenSim model."),
+    "plot": ("tools.plot:plot", "Draw force curves, moment arms, or a solved trial beside a reference."),
     "synthesise": ("tools.synthesise:synthesise", "Make the demonstration's walking recording."),
 }
 """Name -> (module:attribute, one line of help)."""
@@ -32,8 +33,10 @@ EXTRAS: dict[str, str] = {
     "onnx": "train",
     "onnxscript": "train",
     "opensim": "opensim",
+    "ezc3d": "c3d",
     "can": "can",
     "pylsl": "lsl",
+    "matplotlib": "plot",
     "quadprog": "dev",
 }
 """Importable package -> the extra that brings it."""
@@ -57,9 +60,8 @@ class LazyGroup(click.Group):
         """Import a command; None for a name that does not exist."""
         if cmd_name not in COMMANDS:
             return None
-        module, _, attribute = COMMANDS[cmd_name][0].partition(":")
         try:
-            command: click.Command = getattr(importlib.import_module(module), attribute)
+            command: click.Command = desktop(COMMANDS[cmd_name][0])
         except ImportError as error:
             raise missing_extra(error, f"edge-msk {cmd_name}") or error from None
         return command

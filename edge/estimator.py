@@ -91,7 +91,7 @@ class Estimator:
         else:
             torque = answer * self._scale_nm
             if self._head == "residual":
-                torque = torque + inverse_dynamics(self._model, motion)[0]
+                torque = torque + self._model.in_rows(inverse_dynamics(self._model, motion))[0]
             solution = share_torque(self._muscles, motion.q, motion.qd, torque[None])
             activation, force, reserve = solution.activation[0], solution.force_n[0], solution.reserve_nm[0]
         return Estimate(

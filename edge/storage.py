@@ -69,6 +69,11 @@ def read_text(path: Path) -> str:
 
 def read_table(path: Path) -> Table:
     """Read a .mot, .sto or .csv file. Raises FileError or TrialError naming the file, the place and the mend."""
+    if path.suffix.lower() in (".c3d", ".trc"):
+        raise FileError(
+            f"{path}: holds markers, no joint angles: name the person's OpenSim model as `osim` in the [[trial]] (inverse "
+            "kinematics then finds the angles), or give them as a .mot, .sto or .csv file"
+        )
     text = read_text(path)
     if path.suffix.lower() == ".csv":
         names, rows, in_degrees = _split_csv(path, text)
@@ -117,7 +122,8 @@ def _split_storage(path: Path, text: str) -> tuple[list[str], list[_Row], bool |
     rows = [(i + 1, lines[i].split()) for i in range(start + 1, len(lines)) if lines[i].strip()]
     if declared_rows is not None and len(rows) < declared_rows:
         raise FileError(
-            f"{path}: header announces {declared_rows} rows, the file holds {len(rows)}: it is truncated, copy it again"
+            f"{path}: header announces {declared_rows} rows, the file holds {len(rows)}: it is truncated, copy it again "
+            "(if the recording is whole, correct nRows)"
         )
     return names, rows, in_degrees
 

@@ -1,39 +1,32 @@
-"""Recordings: the trials file (TOML) that every command takes, and a trial's kinematics and ground reaction in our terms."""
+"""The trials file (TOML) that every command takes, and the trials that it names."""
 
 from __future__ import annotations
 
-import math
 import sys
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import numpy.typing as npt
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from edge.desktop import desktop
 from edge.errors import FileError, TrialError
-from edge.ground_reaction import GroundReaction, read_ground_reaction
-from edge.msk.dynamics import ExternalForce, Kinematics, inverse_dynamics
+from edge.ground_reaction import read_ground_reaction
+from edge.msk.loads import with_load
 from edge.msk.model import Model
 from edge.msk.scaling import scale_uniformly
-from edge.signals import zero_phase
+from edge.recorded_feet import recorded_feet, require_degrees
 from edge.storage import Table, read_table, read_text
+from edge.trial import Adduction, FloatArray, Trial
+from edge.trial_columns import base_motion, recorded_angles, require_sampling
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
 
-FloatArray = npt.NDArray[np.float64]
-
-_MOST_RADIANS = 2.0 * math.pi  # no joint of a leg or arm turns further: a larger "radian" is a degree
-_SHORTEST_ROWS = 8  # what a quintic spline through a padded recording needs
-_LONGEST_HOLE_S = 0.1  # a movement of 6 Hz goes past half a cycle within it
-_HIGHEST_BASE_M = 100.0
-_FURTHEST_BASE_M = 1e5
-_MOST_TORQUE_NM = 1e4  # ten times what a body gives in a jump: a unit is wrong, or a value is an outlier
-_MOST_OUTSIDE = 0.5  # of a trial's frames
+_PATHS = ("kinematics", "ground_reaction", "external_loads", "osim", "ik_setup", "torque")
 
 
 class TrialSpec(BaseModel):
@@ -44,7 +37,15 @@ class TrialSpec(BaseModel):
     kinematics: Path
     ground_reaction: Path | None = None
     external_loads: Path | None = None
+    forward: Literal["+x", "-x", "+y", "-y", "+z", "-z"] | None = None  # of a C3D's axes, where its markers do not tell
+    up: Literal["+x", "-x", "+y", "-y", "+z", "-z"] | None = None
     osim: Path | None = None
+    ik_setup: Path | None = None  # OpenSim's, with the markers' weights, where `kinematics` is a C3D
+    torque: Path | None = None  # OpenSim's inverse dynamics: the rows that it holds are taken from it
+    hip_adduction: Adduction | None = None
+    contact: Literal["none"] | None = None  # the limb touches nothing
+    load_kg: float | None = Field(default=None, gt=0, lt=200)  # carried by the last segment
+    load_at_m: tuple[float, float] | None = None  # in its frame
     side: Literal["r", "l"] = "r"
     start_s: float | None = None
     end_s: float | None = None
@@ -56,101 +57,6 @@ class TrialSpec(BaseModel):
     leg_length_m: float | None = Field(default=None, gt=0.1, lt=2)
     task: str | None = None
     base: Literal["measured", "fixed"] = "measured"
-
-
-@dataclass(frozen=True)
-class Trial:
-    """One leg (or arm) of a recording, in the model's order, signs and radians, at the recording's own times."""
-
-    name: str
-    subject: str
-    side: str
-    model: Model  # scaled to the person
-    time_s: FloatArray  # (rows,)
-    q: FloatArray  # (rows, n_joints) rad, as recorded
-    base: FloatArray  # (rows, 3): tilt rad, position x and y m, as recorded
-    ground_reaction: GroundReaction | None
-    start_s: float
-    end_s: float
-
-    def within(self, time_s: FloatArray) -> npt.NDArray[np.bool_]:
-        return np.asarray((time_s >= self.start_s - 1e-9) & (time_s <= self.end_s + 1e-9))
-
-    def times(self, rate_hz: float) -> FloatArray:
-        """An even grid from the trial's start to its end."""
-        count = math.floor((self.end_s - self.start_s) * rate_hz + 1e-6) + 1
-        return self.start_s + np.arange(count) / rate_hz
-
-    def own_times(self) -> FloatArray:
-        """The recorded times from the trial's start to its end."""
-        return self.time_s[self.within(self.time_s)]
-
-    def frames_outside_model(self) -> int:
-        """Number of recorded frames whose angles the model's geometry is not valid for.
-
-        Raises TrialError when they are most of the trial: then a sign or a unit is wrong.
-        """
-        model, q = self.model, self.q[self.within(self.time_s)]
-        outside = ~model.in_range(q)
-        if outside.mean() > _MOST_OUTSIDE:
-            joint = model.joints[int(np.argmax(np.maximum(model.lower_rad - q, q - model.upper_rad).max(axis=0)))]
-            raise TrialError(
-                f"{self.name}: '{joint.coordinate.format(side=self.side)}' leaves the model's valid range "
-                f"({np.degrees(joint.range_rad[0]):.0f} to {np.degrees(joint.range_rad[1]):.0f} deg) in {outside.mean():.0%} of "
-                "the frames: check the sign and unit of the column, or import a model with a wider range"
-            )
-        return int(outside.sum())
-
-    def kinematics(self, at_s: FloatArray) -> Kinematics:
-        """Zero-phase kinematics at the given times, filtered over the whole recording as OpenSim does."""
-        n = self.q.shape[1]
-        value, rate, acceleration = zero_phase.differentiate(self.time_s, np.hstack([self.q, self.base]), at_s)
-        tilt, tilt_rate, tilt_acceleration = value[:, n], rate[:, n], acceleration[:, n]
-        arm = _turned(tilt, self.model.base.joint_offset_m)
-        across = np.stack([-arm[:, 1], arm[:, 0]], axis=1)
-        joint_acceleration = (
-            acceleration[:, n + 1 :] + tilt_acceleration[:, None] * across - tilt_rate[:, None] ** 2 * arm
-        )
-        return Kinematics(
-            value[:, :n], rate[:, :n], acceleration[:, :n], tilt, tilt_rate, tilt_acceleration, joint_acceleration
-        )
-
-    def external_force(self, at_s: FloatArray) -> ExternalForce | None:
-        """Ground reaction on this side's foot at the given times, seen from the first joint's centre; None if not recorded."""
-        if self.ground_reaction is None:
-            return None
-        value, _, _ = zero_phase.differentiate(self.time_s, self.base, at_s)
-        hip = value[:, 1:] + _turned(value[:, 0], self.model.base.joint_offset_m)
-        return self.ground_reaction.seen_from(hip, at_s)
-
-    def torque(self, at_s: FloatArray) -> FloatArray:
-        """Joint torques (len(at_s), n_joints) in Nm by inverse dynamics with the recorded ground reaction.
-
-        Raises TrialError when no ground reaction was recorded, without which the torques of a leg are not known, and when
-        they come out as no body's.
-        """
-        external = self.external_force(at_s)
-        if external is None:
-            raise TrialError(
-                f"{self.name}: the trial has no ground reaction, so its joint torques are not known: "
-                "add `ground_reaction` and `external_loads` to its [[trial]]"
-            )
-        with np.errstate(over="ignore", invalid="ignore"):
-            torque = inverse_dynamics(self.model, self.kinematics(at_s), external)
-        wrong = ~(np.abs(torque) <= _MOST_TORQUE_NM)  # NaN too
-        if wrong.any():
-            row, joint = np.unravel_index(int(np.argmax(wrong)), wrong.shape)
-            raise TrialError(
-                f"{self.name}: inverse dynamics gives {torque[row, joint]:.3g} Nm at the {self.model.row_names[joint]} at time "
-                f"{at_s[row]:g} s, which is no body's: check the units of the ground reaction (N, m, Nm) and of the pelvis's "
-                "position (m), and look for outliers"
-            )
-        return torque
-
-
-def _turned(angle: FloatArray, offset: tuple[float, float]) -> FloatArray:
-    c, s = np.cos(angle), np.sin(angle)
-    return np.stack([c * offset[0] - s * offset[1], s * offset[0] + c * offset[1]], axis=1)
 
 
 def load_trials(path: Path, model: Model) -> list[Trial]:
@@ -182,13 +88,7 @@ def read_trials_file(path: Path) -> list[TrialSpec]:
             raise TrialError(f"{path}: trial {i + 1}: {_explained(error)}") from None
         folder = path.resolve().parent
         specs.append(
-            spec.model_copy(
-                update={
-                    key: folder / value
-                    for key in ("kinematics", "ground_reaction", "external_loads", "osim")
-                    if (value := getattr(spec, key)) is not None
-                }
-            )
+            spec.model_copy(update={key: folder / value for key in _PATHS if (value := getattr(spec, key)) is not None})
         )
     return specs
 
@@ -208,43 +108,58 @@ def _explained(error: ValidationError) -> str:
 
 
 def load_trial(spec: TrialSpec, model: Model, *, name: str) -> Trial:
-    """One trial with the model scaled to its person. Raises FileError or TrialError naming `name` and the file."""
-    if spec.osim is not None:
-        raise TrialError(
-            f"{name}: `osim` cannot be used here yet: make the person's model with "
-            f"`edge-msk import-model {spec.osim.name} --out person.json`, give it with --model, or set mass_kg and leg_length_m"
-        )
-    table = read_table(spec.kinematics)
-    if len(table.time_s) < _SHORTEST_ROWS:
-        raise TrialError(f"{spec.kinematics}: holds {len(table.time_s)} rows: a trial needs at least {_SHORTEST_ROWS}")
-    _require_sampling(table)
-    person = scale_uniformly(model, mass_kg=spec.mass_kg, leg_length_m=spec.leg_length_m, height_m=spec.height_m)
-    q = np.stack([_angle(table, j.coordinate.format(side=spec.side), j.name) * j.sign for j in person.joints], axis=1)
-    if spec.base == "fixed":
-        base = np.zeros((len(q), 3))
-    else:
-        x, y = person.base.position
-        base = np.stack(
-            [_angle(table, person.base.tilt, "tilt"), _base_column(table, x), _base_column(table, y)], axis=1
-        )
-        for column, name_of, most in ((1, x, _FURTHEST_BASE_M), (2, y, _HIGHEST_BASE_M)):
-            furthest = float(np.abs(base[:, column]).max())
-            if furthest > most:
-                raise TrialError(
-                    f"{table.path}: column '{name_of}' reaches {furthest:.4g} m: the values look like millimetres, or one of "
-                    "them is an outlier: convert them to metres, or mend it"
-                )
+    """One trial with the model made the person's. Raises FileError, TrialError or ModelError naming `name` and the file."""
+    table = _kinematics(spec, name)
+    require_sampling(table)
+    person = _person(spec, model, name)
+    angles = recorded_angles(table, person, spec.side)
+    fixed = np.zeros((len(angles), len(person.base.links) + 2))
+    base = fixed if spec.base == "fixed" else base_motion(table, person.base, spec.side)
     start, end = _range(spec, table, name)
-    trial = Trial(name, spec.subject, spec.side, person, table.time_s, q, base, None, start, end)
+    trial = Trial(
+        name=name,
+        subject=spec.subject,
+        side=spec.side,
+        model=person,
+        time_s=table.time_s,
+        angles=angles,
+        base=base,
+        ground_reaction=None,
+        start_s=start,
+        end_s=end,
+        touches_nothing=spec.contact == "none" or person.base.position is None,
+        adduction=spec.hip_adduction,
+        torques={} if spec.torque is None else _given_torques(spec, person),
+    )
+    if spec.osim is not None and spec.base == "measured":
+        trial = replace(trial, spatial=desktop("tools.person:spatial_motion")(spec.osim, person, table, spec.side))
     if spec.ground_reaction is None and spec.external_loads is None:
         return trial
+    return _with_ground_reaction(trial, spec, table)
+
+
+def _with_ground_reaction(trial: Trial, spec: TrialSpec, table: Table) -> Trial:
+    name, person = trial.name, trial.model
+    if spec.contact == "none":
+        raise TrialError(f'{name}: contact = "none" says that there is no ground reaction: remove one of them')
     if spec.base == "fixed":
         raise TrialError(f'{name}: base = "fixed" has no place in the world for a ground reaction: remove one of them')
-    reaction = read_ground_reaction(spec.ground_reaction, spec.external_loads, side=spec.side, name=name)
+    if person.base.position is None:
+        raise TrialError(f"{name}: the model '{person.name}' stands on no ground: remove the ground reaction")
+    reaction = read_ground_reaction(
+        spec.ground_reaction,
+        spec.external_loads,
+        side=spec.side,
+        name=name,
+        feet=recorded_feet(table, person, spec.side, trial.q, trial.base),
+        forward=spec.forward,
+        up=spec.up,
+    )
+    require_degrees(table, person, spec.side, trial.q, trial.base, reaction)
     first, last = float(reaction.time_s[0]), float(reaction.time_s[-1])
     # A range that was not asked for is where both recordings overlap; one that was must be there.
-    start = max(start, first) if spec.start_s is None else start
-    end = min(end, last) if spec.end_s is None else end
+    start = max(trial.start_s, first) if spec.start_s is None else trial.start_s
+    end = min(trial.end_s, last) if spec.end_s is None else trial.end_s
     if start < first - 1e-6 or end > last + 1e-6 or start >= end:
         raise TrialError(
             f"{name}: ground reaction is recorded from {first:g} to {last:g} s, the trial runs from {trial.start_s:g} to "
@@ -253,21 +168,56 @@ def load_trial(spec: TrialSpec, model: Model, *, name: str) -> Trial:
     return replace(trial, ground_reaction=reaction, start_s=start, end_s=end)
 
 
-def _require_sampling(table: Table) -> None:
-    """Raise TrialError unless the rows are close enough to each other to differentiate a movement."""
-    rate = (len(table.time_s) - 1) / (table.time_s[-1] - table.time_s[0])
-    if rate <= 2.0 * zero_phase.CUTOFF_HZ:
+def _kinematics(spec: TrialSpec, name: str) -> Table:
+    """The recorded coordinates; those of a C3D's markers by OpenSim's inverse kinematics."""
+    if spec.kinematics.suffix.lower() != ".c3d":
+        return read_table(spec.kinematics)
+    if spec.osim is None:
         raise TrialError(
-            f"{table.path}: sampled at {rate:.3g} Hz: more than {2 * zero_phase.CUTOFF_HZ:g} Hz are needed to "
-            "differentiate a movement; is the time column in seconds?"
+            f"{name}: the markers of {spec.kinematics.name} are no joint angles: name the person's OpenSim model with `osim`, or "
+            "give the angles of your inverse kinematics (.mot) as `kinematics`"
         )
-    steps = np.diff(table.time_s)
-    longest = int(np.argmax(steps))
-    if steps[longest] > _LONGEST_HOLE_S:
+    table: Table = desktop("tools.inverse_kinematics:from_c3d")(
+        spec.kinematics, spec.osim, setup=spec.ik_setup, forward=spec.forward, up=spec.up
+    )
+    return table
+
+
+def _person(spec: TrialSpec, model: Model, name: str) -> Model:
+    """The model with the person's segments and masses, and what they carry."""
+    if spec.osim is not None:
+        if spec.mass_kg is not None or spec.leg_length_m is not None or spec.height_m is not None:
+            raise TrialError(f"{name}: `osim` says how large the person is: remove mass_kg, leg_length_m and height_m")
+        person: Model = desktop("tools.person:person_model")(spec.osim, model, spec.side)
+    else:
+        person = scale_uniformly(model, mass_kg=spec.mass_kg, leg_length_m=spec.leg_length_m, height_m=spec.height_m)
+    if spec.load_kg is None:
+        return person
+    if spec.load_at_m is None:
         raise TrialError(
-            f"{table.path}: no rows for {steps[longest]:.3g} s after {table.time_s[longest]:g} s: a hole of more than "
-            f"{_LONGEST_HOLE_S:g} s cannot be differentiated across: fill it or cut the file there"
+            f"{name}: `load_kg` needs `load_at_m`, its place in the {person.segments[-1].name}'s frame: add it"
         )
+    return with_load(person, person.segments[-1].name, spec.load_kg, spec.load_at_m)
+
+
+def _given_torques(spec: TrialSpec, model: Model) -> dict[str, tuple[FloatArray, FloatArray]]:
+    """Torques of the model's rows that the trial's file holds, in our signs."""
+    assert spec.torque is not None
+    table = read_table(spec.torque)
+    found = {}
+    for angle in model.coordinates:
+        for column, sign in (
+            (f"{angle.name}_moment", 1.0),
+            (f"{angle.coordinate.format(side=spec.side)}_moment", angle.sign),
+        ):
+            if column in table.columns:
+                found[angle.name] = (table.time_s, sign * table.column(column))
+    if not found:
+        raise TrialError(
+            f"{table.path}: holds no torque of {', '.join(model.coordinate_names)}: columns are named like "
+            f"'{model.joints[0].coordinate.format(side=spec.side)}_moment'"
+        )
+    return found
 
 
 def _range(spec: TrialSpec, table: Table, name: str) -> tuple[float, float]:
@@ -283,40 +233,3 @@ def _range(spec: TrialSpec, table: Table, name: str) -> tuple[float, float]:
     if not np.any((table.time_s >= start - 1e-9) & (table.time_s <= end + 1e-9)):
         raise TrialError(f"{name}: no row lies between start_s {start:g} and end_s {end:g}: widen the range")
     return start, end
-
-
-def _angle(table: Table, coordinate: str, joint: str) -> FloatArray:
-    """An angle column in rad. A .csv names its unit in the column: `hip_deg`, `hip_rad`."""
-    if table.in_degrees is None:
-        for unit, factor in (("deg", math.pi / 180.0), ("rad", 1.0)):
-            for stem in (coordinate, joint):
-                if f"{stem}_{unit}" in table.columns:
-                    return _plausible(table, f"{stem}_{unit}", table.column(f"{stem}_{unit}") * factor)
-        if table.path.suffix.lower() == ".csv":
-            raise TrialError(
-                f"{table.path}: has no column '{joint}_deg' or '{joint}_rad' (nor '{coordinate}_deg' or '{coordinate}_rad'): "
-                "a .csv names the unit of every angle in its header"
-            )
-        raise TrialError(f"{table.path}: header does not say inDegrees=yes or inDegrees=no: add the line")
-    values = table.column(coordinate)
-    return _plausible(table, coordinate, np.radians(values) if table.in_degrees else values)
-
-
-def _plausible(table: Table, column: str, radians: FloatArray) -> FloatArray:
-    largest = float(np.abs(radians).max())
-    if largest > _MOST_RADIANS:
-        said = "inDegrees=no" if table.in_degrees is False else "the header"
-        raise TrialError(
-            f"{table.path}: column '{column}' reaches {largest:.3g} rad, more than a full turn: "
-            f"the values look like degrees although {said} calls them radians: correct the header"
-        )
-    return radians
-
-
-def _base_column(table: Table, name: str) -> FloatArray:
-    if name not in table.columns:
-        raise TrialError(
-            f"{table.path}: has no column '{name}', the place of the base: add it, or set base = \"fixed\" in the "
-            "[[trial]] to take a base at rest (hip torques then carry the error of that assumption)"
-        )
-    return table.column(name)

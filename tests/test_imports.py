@@ -25,6 +25,7 @@ DESKTOP_ONLY = {
     "onnx",
     "onnxscript",
     "opensim",
+    "ezc3d",
     "train",
     "calibrate",
     "tools",
@@ -46,6 +47,8 @@ DEVICE = {
     "zstandard",
 }
 """What comes with the base install."""
+EXTRAS = {"ezc3d"}
+"""What comes with an extra, is imported where it is used, and missed with a message."""
 
 
 def modules(package: str) -> list[Path]:
@@ -80,7 +83,9 @@ def test_edge_imports_what_the_device_has() -> None:
     for path in modules("edge"):
         for name in imported(path):
             top = name.partition(".")[0]
-            assert top in DEVICE | {"edge"} | sys.stdlib_module_names, f"{path.relative_to(ROOT)} imports {name}"
+            assert top in DEVICE | EXTRAS | {"edge"} | sys.stdlib_module_names, (
+                f"{path.relative_to(ROOT)} imports {name}"
+            )
 
 
 def test_the_physics_need_numpy_alone() -> None:
@@ -103,7 +108,7 @@ def test_safety_needs_nothing_but_the_states() -> None:
 def test_no_subcommand_is_loaded_for_another() -> None:
     """Nothing heavy for `--help`: the command line itself imports click and the standard library."""
     for name in imported(ROOT / "edge" / "cli.py"):
-        assert name in {"edge", "click"} or name.startswith("edge.errors") or not ours(name)
+        assert name in {"edge", "click"} or name.startswith(("edge.errors", "edge.desktop")) or not ours(name)
 
 
 LOADER = """

@@ -58,9 +58,10 @@ def tiny_bundle(
     age_s: float = 0.03,
     window: int = WINDOW,
     look_ahead: int = LOOK_AHEAD,
+    model_name: str = "leg9",
 ) -> Bundle:
     """In memory only."""
-    model = load_model("leg9")
+    model = load_model(model_name)
     features = 3 * len(model.joints) + 4
     outputs = len(model.muscles) if head == "activation" else len(model.row_names)
     network = tiny_network(features, outputs, window=window, bias=bias) if network is None else network

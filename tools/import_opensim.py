@@ -1,4 +1,4 @@
-"""`edge-msk import-model`: one leg or arm of an OpenSim model becomes our planar model file.
+"""`edge-msk import-model`: one limb of an OpenSim model becomes our planar model file.
 
 Everything is asked of OpenSim itself (segment masses, joint centres, muscle lengths and moment arms), so that whatever
 joint or path type a model uses, the result describes what OpenSim computes.
@@ -7,9 +7,9 @@ joint or path type a model uses, the result describes what OpenSim computes.
 from __future__ import annotations
 
 import hashlib
-import itertools
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,121 +17,76 @@ import click
 import numpy as np
 
 from edge.errors import FileError, ModelError
-from edge.msk.geometry import Geometry, LengthPolynomial, monomial_exponents
-from edge.msk.model import Base, Joint, Model, Muscle
+from edge.msk.anatomy import Joint, Muscle, OutsideAngle
+from edge.msk.length_functions import LengthPolynomial
+from edge.msk.model import Model
 from edge.msk.spline import FloatArray
 from edge.storage import write_text
-from tools.opensim_leg import JointPlan, OpenSimLeg
+from tools.length_fit import choose_length, halton, jumps, sample_states
+from tools.limbs import LIMBS, Limb
+from tools.opensim_limb import OpenSimLimb
+from tools.segment_shares import inertia_terms, length_shares
 
-MAX_DEGREE = {1: 12, 2: 10, 3: 6}  # by number of crossed joints; the degree used is chosen by held-out error
-_CROSSING_MM = 0.05  # a muscle crosses a joint when its moment arm ever exceeds this
-_ENOUGH_MM = 0.05  # RMS error of moment arms at which a higher degree is not tried
-_SAMPLES = 1500
-
-LEG_PLAN = (
-    JointPlan("hip", "hip_flexion_{side}", (np.radians(-35.0), np.radians(70.0))),
-    JointPlan("knee", "knee_angle_{side}", (np.radians(-105.0), np.radians(10.0))),
-    JointPlan("ankle", "ankle_angle_{side}", (np.radians(-40.0), np.radians(35.0))),
-)
+_PROBES = 150
+_STEP_RAD = 1e-4
+_CROSSING_MM = 0.05  # a muscle crosses an angle when its length ever changes by more than this with it
 
 
-def _halton(count: int, dimensions: int) -> FloatArray:
-    """Evenly spread points of the unit cube (Halton 1960), the same on every machine."""
-    points = np.empty((count, dimensions))
-    for d, prime in zip(range(dimensions), (2, 3, 5, 7), strict=False):
-        for i in range(count):
-            fraction, value, n = 1.0, 0.0, i + 1
-            while n:
-                fraction /= prime
-                value += fraction * (n % prime)
-                n //= prime
-            points[i, d] = value
-    return points
-
-
-def fit_length(
-    q: FloatArray, length: FloatArray, arms: FloatArray, joints: tuple[str, ...], degree: int
-) -> tuple[LengthPolynomial, FloatArray]:
-    """Least-squares polynomial through lengths (n,) and moment arms (n, joints) together.
-
-    Angles are centred and scaled for the fit and expanded back, so that the stored coefficients belong to plain angles.
-    Returns the polynomial and its coefficients as an array.
-    """
-    exponents = monomial_exponents(q.shape[1], degree)
-    table = np.array(exponents)
-    scale = np.maximum(np.abs(q).max(axis=0), 1e-6)
-    u = q / scale
-    powers = u[:, None, :] ** table[None]
-    value = powers.prod(axis=2)
-    rows = [value]
-    targets = [length]
-    for j in range(q.shape[1]):
-        lowered = table.copy()
-        lowered[:, j] = np.maximum(lowered[:, j] - 1, 0)
-        rows.append(-table[:, j] * (u[:, None, :] ** lowered[None]).prod(axis=2) / scale[j])
-        targets.append(arms[:, j])
-    solution = np.linalg.lstsq(np.concatenate(rows), np.concatenate(targets), rcond=None)[0]
-    coefficients = solution / (scale[None] ** table).prod(axis=1)
-    return LengthPolynomial(joints, exponents, tuple(coefficients.tolist())), coefficients
-
-
-def _errors(poly: LengthPolynomial, q: FloatArray, length: FloatArray, arms: FloatArray) -> dict[str, float]:
-    got_length, got_arms = Geometry.build(poly.joints, [poly]).evaluate(q)
-    dl, dr = got_length[:, 0] - length, got_arms[:, 0] - arms
-    return {
-        "length_rms_mm": float(np.sqrt((dl**2).mean()) * 1e3),
-        "length_max_mm": float(np.abs(dl).max() * 1e3),
-        "moment_arm_rms_mm": float(np.sqrt((dr**2).mean()) * 1e3),
-        "moment_arm_max_mm": float(np.abs(dr).max() * 1e3),
-    }
-
-
-def crossed_joints(leg: OpenSimLeg, muscle: Any) -> list[int]:
-    """Joints on whose angle the muscle's length depends.
+def crossed_angles(limb: OpenSimLimb, muscle: Any) -> list[int]:
+    """Angles on which the muscle's length depends.
 
     Not those with a moment arm alone: OpenSim's wrapping leaves noise of a millimetre at joints a muscle never reaches.
     """
-    low, high = leg.limits()
-    probe = low + _halton(40, len(leg.plan)) * (high - low)
-    length, arms = leg.path_samples(muscle, probe)
+    low, high = limb.limits()
+    probe = low + halton(40, len(low)) * (high - low)
+    length = limb.lengths(muscle, probe)
     crossed = []
-    for j in np.flatnonzero(np.abs(arms).max(axis=0) > _CROSSING_MM * 1e-3):
+    for j in range(len(low)):
         moved = probe.copy()
         moved[:, j] = np.roll(probe[:, j], 1)
-        if np.abs(leg.path_samples(muscle, moved)[0] - length).max() > _CROSSING_MM * 1e-3:
-            crossed.append(int(j))
+        if np.abs(limb.lengths(muscle, moved) - length).max() > _CROSSING_MM * 1e-3:
+            crossed.append(j)
     return crossed
 
 
-def import_muscle(leg: OpenSimLeg, muscle: Any, name: str) -> Muscle:
-    """One muscle: its parameters, and the polynomial of the lowest degree whose held-out error is small enough."""
-    low, high = leg.limits()
-    crossed = crossed_joints(leg, muscle)
+def _contradiction_mm(limb: OpenSimLimb, muscle: Any, q: FloatArray, crossed: list[int]) -> float:
+    """How far OpenSim's moment arms are from the derivative of its own lengths: no function can follow both.
+
+    RMS in mm over the states but the worst twentieth, which may be jumps.
+    """
+    _, arms = limb.path_samples(muscle, q, crossed)
+    slopes = np.empty_like(arms)
+    for k, j in enumerate(crossed):
+        step = np.zeros(q.shape[1])
+        step[j] = _STEP_RAD
+        slopes[:, k] = (limb.lengths(muscle, q + step) - limb.lengths(muscle, q - step)) / (2.0 * _STEP_RAD)
+    error = np.sort(np.abs(slopes + arms).max(axis=1))[: round(0.95 * len(q))]
+    return float(np.sqrt((error**2).mean()) * 1e3)
+
+
+def import_muscle(limb: OpenSimLimb, muscle: Any, name: str) -> Muscle:
+    """One muscle: its parameters, and the function of its crossed angles whose held-out error is small enough."""
+    crossed = crossed_angles(limb, muscle)
     if not crossed:
-        names = ", ".join(p.name for p in leg.plan)
-        raise ModelError(f"{leg.path}: muscle '{muscle.getName()}' crosses none of {names}: leave it out of --muscles")
-    unit = _halton(_SAMPLES, len(crossed))
-    # The corners of the range too: polynomials go astray there first.
-    corners = np.array(list(itertools.product((0.0, 0.5, 1.0), repeat=len(crossed))))
-    q = np.zeros((len(unit) + len(corners), len(leg.plan)))
-    q[:, crossed] = low[crossed] + np.concatenate([unit, corners]) * (high[crossed] - low[crossed])
-    length, arms = leg.path_samples(muscle, q)
-    q, arms = q[:, crossed], arms[:, crossed]
-    joints = tuple(leg.plan[j].name for j in crossed)
-    # Every 7th point: a stride in step with the Halton bases 2, 3 and 5 would hold out a whole corner of the range. The
-    # corners themselves always stay in the fit: held out, they would be extrapolated to.
-    held_out = (np.arange(len(q)) % 7 == 3) & (np.arange(len(q)) < len(unit))
-    best: tuple[float, int] | None = None
-    for degree in range(2, MAX_DEGREE[len(crossed)] + 1):
-        poly, _ = fit_length(q[~held_out], length[~held_out], arms[~held_out], joints, degree)
-        error = _errors(poly, q[held_out], length[held_out], arms[held_out])["moment_arm_rms_mm"]
-        if best is None or error < 0.97 * best[0]:
-            best = (error, degree)
-        if error < _ENOUGH_MM:
-            break
-    assert best is not None
-    poly, _ = fit_length(q, length, arms, joints, best[1])
-    fit = {"degree": float(best[1]), "held_out_moment_arm_rms_mm": best[0], **_errors(poly, q, length, arms)}
+        names = ", ".join(a.name for a in limb.angles)
+        raise ModelError(f"{limb.path}: muscle '{muscle.getName()}' crosses none of {names}: leave it out of --muscles")
+    low, high = (end[crossed] for end in limb.limits())
+    states, held_out = sample_states(low, high)
+    q = np.zeros((len(states), len(limb.angles)))
+    q[:, crossed] = states
+    length, arms = limb.path_samples(muscle, q, crossed)
+    usual = ~jumps(states, length, arms, low, high)
+    function, fit = choose_length(
+        tuple(limb.angles[j].name for j in crossed),
+        states[usual],
+        length[usual],
+        arms[usual],
+        low,
+        high,
+        held_out[usual],
+    )
+    fit["excluded_states"] = float((~usual).sum())
+    fit["contradiction_mm"] = _contradiction_mm(limb, muscle, q[:: max(1, len(q) // _PROBES)], crossed)
     return Muscle(
         name=name,
         max_isometric_force_n=float(muscle.getMaxIsometricForce()),
@@ -139,101 +94,179 @@ def import_muscle(leg: OpenSimLeg, muscle: Any, name: str) -> Muscle:
         tendon_slack_length_m=float(muscle.getTendonSlackLength()),
         pennation_at_optimal_rad=float(muscle.getPennationAngleAtOptimalFiberLength()),
         max_contraction_velocity=float(muscle.getMaxContractionVelocity()),
-        length=poly,
+        length=function,
         fit=fit,
     )
 
 
-def import_leg(
+def _chosen(limb: OpenSimLimb, muscles: Mapping[str, str] | None) -> dict[str, Any]:
+    """OpenSim's muscles under our names. Raises ModelError for one that does not exist or is asked for twice."""
+    suffix = limb.limb.suffix.format(side=limb.side)
+    of_limb = {m.getName().removesuffix(suffix): m for m in limb.model.getMuscles() if m.getName().endswith(suffix)}
+    if muscles is None:
+        own = set(range(len(limb.limb.joints)))
+        chosen = {name: muscle for name, muscle in of_limb.items() if own & set(crossed_angles(limb, muscle))}
+        if not chosen:
+            raise ModelError(
+                f"{limb.path}: no muscle of side '{limb.side}' crosses {', '.join(a.name for a in limb.limb.joints)}: "
+                "take another --side"
+            )
+        return chosen
+    for theirs in muscles.values():
+        if theirs not in of_limb:
+            raise ModelError(f"{limb.path}: has no muscle '{theirs}{suffix}': it has {', '.join(of_limb)}")
+    return {ours: of_limb[theirs] for ours, theirs in muscles.items()}
+
+
+def import_limb(
     path: Path,
+    limb: Limb,
     *,
     name: str,
-    side: str,
-    muscles: Sequence[str] | None,
-    plan: Sequence[JointPlan] = LEG_PLAN,
-    progress: Any = None,
+    side: str = "r",
+    rows: Collection[str] = (),
+    angles: Collection[str] = (),
+    muscles: Mapping[str, str] | None = None,
+    licence: str | None = None,
+    progress: Callable[[str], None] | None = None,
 ) -> Model:
-    """Make a planar model of one leg. `muscles` are names without the side suffix; None takes all of that side
-    that cross a joint of the plan.
+    """Make a planar model of one limb.
 
-    Raises FileError, ModelError or MissingExtraError.
+    `rows` are angles beside the joints in which the muscles shall be balanced too, `angles` are such that only their lengths
+    shall depend on. `muscles` maps our names to OpenSim's
+    without the side suffix; None takes all of that side that cross a joint of the limb; an empty mapping takes none, and
+    the result serves inverse dynamics alone. Raises FileError, ModelError or MissingExtraError.
     """
-    leg = OpenSimLeg(path, side, plan, ("pelvis_tilt", ("pelvis_tx", "pelvis_ty")))
-    suffix = f"_{side}"
-    available = {m.getName(): m for m in leg.model.getMuscles()}
-    of_side = [n.removesuffix(suffix) for n in available if n.endswith(suffix)]
-    wanted = list(muscles) if muscles else [n for n in of_side if crossed_joints(leg, available[n + suffix])]
-    if not wanted:
+    known = [a.name for a in (*limb.neighbours, *limb.out_of_plane)]
+    unknown = [angle for angle in (*rows, *angles) if angle not in known]
+    if unknown:
         raise ModelError(
-            f"{path}: no muscle of side '{side}' crosses {', '.join(p.name for p in plan)}: take another --side"
+            f"a {limb.name} has no angle '{unknown[0]}' beside its joints: "
+            + (f"choose of {', '.join(known)}" if known else "leave it out")
         )
-    twice = [n for i, n in enumerate(wanted) if n in wanted[:i]]
-    if twice:
-        raise ModelError(f"{path}: muscle '{twice[0]}' is asked for twice: name it once in --muscles")
-    missing = [n for n in wanted if n not in of_side]
-    if missing:
-        raise ModelError(f"{path}: has no muscle '{missing[0]}{suffix}': it has {', '.join(of_side)}")
-    centers = [leg.joint_center(i) for i in range(len(plan))]
-    segments = tuple(leg.segment(i, s) for i, s in enumerate(("thigh", "shank", "foot")))
+    source = OpenSimLimb(path, limb, side, {*rows, *angles})
+    chosen = _chosen(source, muscles)
+    centers = [source.joint_center(i) for i in range(len(limb.joints))]
+    base, first = source.base(centers[0])
     built = []
-    for muscle_name in wanted:
-        built.append(import_muscle(leg, available[muscle_name + suffix], muscle_name))
+    for muscle_name, muscle in chosen.items():
+        built.append(import_muscle(source, muscle, muscle_name))
         if progress is not None:
             progress(muscle_name)
-    at_zero = [c.evaluate(np.zeros(()))[0] for c in centers]
-    offset = at_zero[0]
-    gravity = leg.model.getGravity()
-    leg_length = float(sum(np.hypot(*c) for c in at_zero[1:]))
+    shares = length_shares(source, {m.name: (chosen[m.name], m.length.angles) for m in built})
+    built = [
+        replace(m, shares=shares[m.name][0], fit={**m.fit, "shares_rms_mm": shares[m.name][1]})
+        if m.name in shares
+        else m
+        for m in built
+    ]
     return Model(
         name=name,
-        mass_kg=float(leg.model.getTotalMass(leg.state)),
-        leg_length_m=leg_length,
-        gravity_mps2=float(-gravity.get(1)),
-        base=Base("pelvis_tilt", ("pelvis_tx", "pelvis_ty"), (float(offset[0]), float(offset[1]))),
+        mass_kg=source.body_mass_kg(),
+        leg_length_m=source.length_m(centers),
+        gravity_mps2=source.gravity_mps2(),
+        base=base,
         joints=tuple(
-            Joint(p.name, p.coordinate, s, (float(p.range_rad[0]), float(p.range_rad[1])), c)
-            for p, s, c in zip(plan, leg.signs, centers, strict=True)
+            Joint(a.name, a.coordinate, s, a.range_rad, c)
+            for a, s, c in zip(limb.joints, source.signs, (first, *centers[1:]), strict=False)
         ),
-        segments=segments,
+        segments=tuple(
+            replace(source.segment(i, s), inertia_terms=inertia_terms(source, i)) for i, s in enumerate(limb.segments)
+        ),
         muscles=tuple(built),
+        outside=tuple(
+            OutsideAngle(a.name, a.coordinate, s, a.range_rad)
+            for a, s in zip(source.outside, source.signs[len(limb.joints) :], strict=True)
+        ),
+        outside_rows=tuple(a.name for a in source.outside if a.name in rows),
         source={
-            "model": str(leg.model.getName()),
+            "model": str(source.model.getName()),
             "file": path.name,
             "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
             "side": side,
-            "software": f"OpenSim {leg.osim.GetVersion()}",
-            "credits": str(leg.model.getCredits()).strip(),
+            "software": f"OpenSim {source.osim.GetVersion()}",
+            "credits": str(source.model.getCredits()).strip(),
+            "licence": licence or "not stated to edge-msk import-model; see the credits",
+            **({"segment_masses": limb.mass.source} if source.standard_mass and limb.mass else {}),
         },
     )
 
 
+def _names(text: str | None) -> list[str]:
+    return (text or "").replace(",", " ").split()
+
+
+def muscle_names(text: str | None) -> dict[str, str] | None:
+    """`a,b=theirs`, our names for OpenSim's, as {a: a, b: theirs}. Raises ModelError for a name given twice."""
+    names: dict[str, str] = {}
+    for entry in (text or "").replace(",", " ").split():
+        ours, _, theirs = entry.partition("=")
+        if ours in names:
+            raise ModelError(f"muscle '{ours}' is asked for twice: name it once in --muscles")
+        names[ours] = theirs or ours
+    return names or None
+
+
 @click.command(
     "import-model",
-    epilog="Example:\n\n  edge-msk import-model gait10dof18musc.osim --side r --out leg9.json",
+    epilog="""Example:
+
+\b
+  edge-msk import-model gait10dof18musc.osim --out leg9.json
+  edge-msk import-model gait2392.osim --rows hip_adduction --angles hip_rotation,subtalar --out leg.json
+  edge-msk import-model arm26.osim --limb elbow --muscles TRIlong,TRIlat,TRImed,BIClong,BICshort --out elbow5.json
+  edge-msk import-model wrist.osim --limb wrist --muscles FCR,FCU,ECRL,ECRB,ECU=ECU_pre-surgery --out wrist5.json""",
 )
 @click.argument("osim", type=click.Path(path_type=Path))
-@click.option("--side", type=click.Choice(["r", "l"]), default="r", show_default=True, help="Which leg.")
+@click.option(
+    "--limb", "limb_name", type=click.Choice(list(LIMBS)), default="leg", show_default=True, help="Which limb."
+)
+@click.option("--side", type=click.Choice(["r", "l"]), default="r", show_default=True, help="Which side of it.")
+@click.option(
+    "--rows",
+    help="Torque rows beside the joints', separated by commas: hip_adduction, hip_rotation, subtalar for a leg.",
+)
+@click.option(
+    "--angles", help="Angles beside the joints that muscle lengths shall depend on, without a torque row: as --rows."
+)
 @click.option(
     "--muscles",
-    help="Muscles to take, without the side suffix, separated by commas. Default: all that cross a joint of that leg.",
+    help="Muscles to take, without the side suffix, separated by commas; ours=theirs renames one. Default: all that cross a "
+    "joint of the limb.",
 )
+@click.option("--licence", help="Licence of the OpenSim model, kept in the file.")
 @click.option("--name", help="Name of the model. Default: the name of the output file.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The model file to write (.json).")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
-def import_model(osim: Path, side: str, muscles: str | None, name: str | None, out: Path, as_json: bool) -> None:
-    """Make a planar model file of one leg of an OpenSim model.
+def import_model(
+    osim: Path,
+    limb_name: str,
+    side: str,
+    rows: str | None,
+    angles: str | None,
+    muscles: str | None,
+    licence: str | None,
+    name: str | None,
+    out: Path,
+    as_json: bool,
+) -> None:
+    """Make a planar model file of one limb of an OpenSim model.
 
-    Masses, joint centres, muscle lengths and moment arms are asked of OpenSim itself; lengths become polynomials whose
-    degree is chosen by held-out error. The file says how large the errors are and in which range of angles it is valid.
+    Masses, joint centres, muscle lengths and moment arms are asked of OpenSim itself; lengths become polynomials, or splines
+    where no polynomial follows, chosen by held-out error. The file says how large the errors are and in which range of
+    angles it is valid.
     """
-    wanted = [m.strip() for m in muscles.split(",") if m.strip()] if muscles else None
     if out.suffix != ".json":
         raise FileError(f"{out}: a model file ends in .json: name it so")
-    model = import_leg(
+    model = import_limb(
         osim,
+        LIMBS[limb_name],
         name=name or out.stem,
         side=side,
-        muscles=wanted,
+        rows=_names(rows),
+        angles=_names(angles),
+        muscles=muscle_names(muscles),
+        licence=licence,
         progress=lambda muscle: click.echo(f"fitted {muscle}", err=True),
     )
     write_text(out, model.to_json())
@@ -241,10 +274,13 @@ def import_model(osim: Path, side: str, muscles: str | None, name: str | None, o
         fits = {m.name: dict(m.fit) for m in model.muscles}
         click.echo(json.dumps({"out": str(out), "model": model.name, "sha256": model.sha256, "muscles": fits}))
         return
-    click.echo(f"{'muscle':<16}{'degree':>7}{'length RMS':>12}{'arm RMS':>10}{'arm max':>10}  (mm)", err=True)
+    click.echo(f"{'muscle':<16}{'function':<12}{'length RMS':>12}{'arm RMS':>10}{'arm max':>10}  (mm)", err=True)
     for m in model.muscles:
+        kind = (
+            f"degree {m.length.degree}" if isinstance(m.length, LengthPolynomial) else f"spline {m.length.intervals[0]}"
+        )
         click.echo(
-            f"{m.name:<16}{m.fit['degree']:>7.0f}{m.fit['length_rms_mm']:>12.3f}"
+            f"{m.name:<16}{kind:<12}{m.fit['length_rms_mm']:>12.3f}"
             f"{m.fit['moment_arm_rms_mm']:>10.3f}{m.fit['moment_arm_max_mm']:>10.3f}",
             err=True,
         )

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.commands.options import FiniteRange
+from edge.errors import ModelError
 from edge.msk.model import Model, load_model
 from edge.storage import write_text
 from tools.normative_gait import WALKING_BASE_M
@@ -59,9 +60,11 @@ def mot_text(title: str, time_s: FloatArray, columns: list[Column], *, in_degree
 
 def motion_columns(model: Model, w: Walk) -> list[Column]:
     """Coordinates with OpenSim's names and signs: degrees and metres."""
+    if model.base.position is None:
+        raise ModelError(f"model '{model.name}' does not walk: give a leg model, such as leg9")
     x, y = model.base.position
     columns = [
-        Column(model.base.tilt, np.degrees(w.tilt_rad), 5),
+        Column(model.base.links[0].coordinate, np.degrees(w.tilt_rad), 5),
         Column(x, w.pelvis_m[:, 0], 7),
         Column(y, w.pelvis_m[:, 1], 7),
     ]

@@ -139,7 +139,7 @@ def average_gait(model: Model) -> Gait:
     to_hip = -(ankle[:, 0] + _on_ground(path, pitch))
     surge = _displacement(gravity * _both(force * to_hip / PIVOT_ABOVE_GROUND_M), strides_per_s)
     hip_height = ANKLE_HEIGHT_M - float(np.mean((ankle[:, 1] + rise(cycle))[flat]))
-    ox, oy = model.base.joint_offset_m
+    ox, oy = model.base.links[0].offset_m
     hip_in_pelvis = ox * np.sin(tilt) + oy * np.cos(tilt)
     return Gait(model, curves, offset, stride, speed, hip_height - float(hip_in_pelvis.mean()), rise, surge, path)
 
@@ -220,7 +220,7 @@ def walk(
     wander = {name: values[pick] for name, values in wander.items()}
 
     tilt = gait.tilt_rad(cycle)
-    ox, oy = gait.model.base.joint_offset_m
+    ox, oy = gait.model.base.links[0].offset_m
     hip = place + np.stack([ox * np.cos(tilt) - oy * np.sin(tilt), ox * np.sin(tilt) + oy * np.cos(tilt)], axis=1)
     q, ankle, pressure, share = {}, {}, {}, {}
     for side in SIDES:

@@ -13,7 +13,7 @@ import numpy.typing as npt
 
 from edge.msk.hill import HillMuscles, MuscleMode
 from edge.msk.staticopt import share_torque
-from edge.trials import Trial
+from edge.trial import Trial
 from train.dataset import Stretch, Windows, described_motion, gather, scales
 
 FloatArray = npt.NDArray[np.float64]
@@ -78,9 +78,8 @@ def truth(trial: Trial, times: FloatArray, mode: MuscleMode) -> tuple[FloatArray
     muscles: nothing of the device's kinematics, whose errors would otherwise be in the estimate and in its reference
     alike. Raises TrialError when the trial has no ground reaction.
     """
-    motion = trial.kinematics(times)
     torque = trial.torque(times)
-    solution = share_torque(HillMuscles.of(trial.model, mode), motion.q, motion.qd, torque)
+    solution = share_torque(HillMuscles.of(trial.model, mode), *trial.muscle_angles(times), torque)
     return torque, solution.activation, solution.force_n
 
 

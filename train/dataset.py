@@ -16,7 +16,7 @@ from edge.msk.dynamics import Kinematics, inverse_dynamics
 from edge.msk.hill import HillMuscles, MuscleMode
 from edge.sensors import playback
 from edge.signals.intake import MAX_GAP_S, Intake, KinematicState, features, stack, unstack
-from edge.trials import Trial
+from edge.trial import Trial
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
@@ -88,10 +88,11 @@ def kinematic_states(trial: Trial, settings: InputSettings) -> list[KinematicSta
 
 
 def usable(trial: Trial, time_s: FloatArray) -> BoolArray:
-    """Which moments lie within the trial's range, and within its recordings of motion and ground reaction."""
+    """Which moments lie within the trial's range and within its recordings, and have a ground reaction that is not in doubt."""
     recorded = (time_s >= trial.time_s[0]) & (time_s <= trial.time_s[-1])
     if trial.ground_reaction is not None:
         recorded &= (time_s >= trial.ground_reaction.time_s[0]) & (time_s <= trial.ground_reaction.time_s[-1])
+        recorded &= trial.ground_reaction.valid_at(time_s)
     return np.asarray(trial.within(time_s) & recorded)
 
 
@@ -122,7 +123,7 @@ def make_stretches(trial: Trial, settings: InputSettings, mode: MuscleMode, *, t
                 feature=features(motion),
                 inside=usable(trial, time),
                 torque=trial.torque(time) if targets else np.full((len(time), len(trial.model.row_names)), np.nan),
-                contact_free=inverse_dynamics(trial.model, motion),
+                contact_free=trial.model.in_rows(inverse_dynamics(trial.model, motion)),
                 torque_per_activation=np.swapaxes(state.moment_arm_m * state.optimal_force_n[..., None], 1, 2),
                 passive_torque=np.einsum("fm,fmr->fr", state.passive_force_n, state.moment_arm_m),
             )

@@ -19,7 +19,7 @@ from edge.pipeline import Pipeline
 from edge.sensors import playback
 from edge.sensors.frame import encode
 from edge.storage import Table, read_table
-from edge.trials import Trial
+from edge.trial import Trial
 from train.answers import answer_to_torque, share_by_person, truth, wanted_answer
 from train.baselines import KernelRidge, NearestNeighbours
 from train.dataset import (
@@ -263,6 +263,4 @@ def with_ground_reaction(trials: Sequence[Trial], purpose: str) -> None:
     """Raises TrialError naming the first trial without ground reaction."""
     for trial in trials:
         if trial.ground_reaction is None:
-            raise TrialError(
-                f"{trial.name}: has no ground reaction, which {purpose} needs: add `ground_reaction` and `external_loads`"
-            )
+            raise TrialError(f"{trial.name}: has no ground reaction, which {purpose} needs: add `ground_reaction`")

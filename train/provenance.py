@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.bundle import Bundle
-from edge.trials import Trial
+from edge.trial import Trial
 
 FloatArray = npt.NDArray[np.float64]
 

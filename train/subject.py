@@ -18,7 +18,7 @@ from edge.errors import TrialError
 from edge.msk.hill import MuscleMode
 from edge.msk.model import Model
 from edge.msk.staticopt import LOWER_ACTIVATION
-from edge.trials import Trial
+from edge.trial import Trial
 from train.answers import Head, answer_to_torque, forces_by_person, share_by_person, truth_by_person, wanted_answer
 from train.dataset import InputSettings, Stretch, Windows, gather, make_stretches, make_windows, split_by_time
 from train.export import check_parity, to_onnx

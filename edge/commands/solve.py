@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
 
 import click
@@ -10,16 +11,54 @@ import numpy as np
 
 from edge.commands.options import FiniteRange
 from edge.errors import TrialError
+from edge.msk.curves import FAMILIES
+from edge.msk.effort import Effort
 from edge.msk.hill import HillMuscles, MuscleMode
 from edge.msk.model import load_model
-from edge.msk.staticopt import share_torque
+from edge.msk.staticopt import LARGEST_EXPONENT, SharingOptions, share_torque
 from edge.storage import write_sto
-from edge.trials import Trial, load_trials
+from edge.trial import FloatArray, Trial
+from edge.trials import load_trials
 
 
-@click.command(epilog="Example:\n\n  edge-msk solve --trials walk.toml --model leg9 --estimator id-so --out walk.sto")
+@dataclass(frozen=True)
+class _Settings:
+    mode: MuscleMode
+    curves: str | None
+    rate_hz: float | None
+    sharing: SharingOptions
+
+
+@dataclass(frozen=True)
+class _Solved:
+    """One trial's results at its times."""
+
+    time_s: FloatArray  # (frames,)
+    torque_nm: FloatArray  # (frames, n_rows)
+    activation: FloatArray  # (frames, n_muscles)
+    force_n: FloatArray  # (frames, n_muscles)
+    reserve_nm: FloatArray  # (frames, n_rows)
+    infeasible: int  # frames
+
+    @property
+    def data(self) -> FloatArray:
+        return np.hstack([self.torque_nm, self.activation, self.force_n, self.reserve_nm])
+
+
+@click.command(
+    epilog="""Example:
+
+\b
+  edge-msk solve --trials walk.toml --model leg9 --estimator id-so --out walk.sto
+  edge-msk solve --trials walk.toml --model leg43 --rows hip,knee,ankle,hip_adduction --effort volume --out walk.sto"""
+)
 @click.option("--trials", "trials_file", type=click.Path(path_type=Path), required=True, help="Trials file (.toml).")
 @click.option("--model", "model_name", default="leg9", show_default=True, help="A packaged model or a model file.")
+@click.option(
+    "--rows",
+    help="Torque rows in which the muscles are balanced, separated by commas. Default: the model's; leg32 has hip, knee, ankle, "
+    "hip_adduction.",
+)
 @click.option(
     "--estimator",
     type=click.Choice(["id-so"]),
@@ -31,71 +70,110 @@ from edge.trials import Trial, load_trials
     "--compat", is_flag=True, help="Copy OpenSim's choices (Millard curves, no passive force) for comparison."
 )
 @click.option(
-    "--rate",
-    "rate_hz",
-    type=FiniteRange(1.0, 10000.0),
-    help="Output rate in Hz. Default: the recording's.",
+    "--curves", type=click.Choice(sorted(FAMILIES)), help="The muscles' force curves. Default: the mode's own."
 )
+@click.option(
+    "--effort",
+    type=click.Choice([e.value for e in Effort]),
+    default=Effort.ACTIVATION.value,
+    show_default=True,
+    help="What costs: activation (every muscle alike), the volume of active muscle, or its stress.",
+)
+@click.option(
+    "--exponent",
+    type=FiniteRange(1.0, LARGEST_EXPONENT),
+    default=2.0,
+    show_default=True,
+    help="Power in which it costs.",
+)
+@click.option("--rate", "rate_hz", type=FiniteRange(1.0, 10000.0), help="Output rate in Hz. Default: the recording's.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The .sto file to write.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def solve(
     trials_file: Path,
     model_name: str,
+    rows: str | None,
     estimator: str,
     compat: bool,
+    curves: str | None,
+    effort: str,
+    exponent: float,
     rate_hz: float | None,
     out: Path,
     as_json: bool,
 ) -> None:
     """Joint torques, muscle activations and forces of recorded trials.
 
-    Each trial needs its ground reaction. With several trials each is written to its own file: OUT_1.sto, OUT_2.sto, ...
+    A leg on the ground needs its ground reaction. With several trials each is written to its own file: OUT_1.sto, OUT_2.sto, ...
     """
-    model = load_model(model_name)
-    mode = MuscleMode.COMPAT if compat else MuscleMode.CORRECT
-    trials = load_trials(trials_file, model)
     if out.suffix != ".sto":
         raise TrialError(f"{out}: results are written as .sto: name the file so")
+    model = load_model(model_name)
+    if rows is not None:
+        model = model.with_rows([row.strip() for row in rows.split(",") if row.strip()])
+    settings = _Settings(
+        MuscleMode.COMPAT if compat else MuscleMode.CORRECT,
+        curves,
+        rate_hz,
+        SharingOptions(exponent=exponent, effort=Effort(effort)),
+    )
+    trials = load_trials(trials_file, model)
     outs = [out] if len(trials) == 1 else [out.with_name(f"{out.stem}_{i + 1}.sto") for i in range(len(trials))]
     # Everything is solved before anything is written: a bad trial leaves no partial result.
-    solved = [_solve_trial(trial, mode, rate_hz) for trial in trials]
-    for path, trial, (times, columns, data) in zip(outs, trials, solved, strict=True):
-        write_sto(path, f"{trial.name} {estimator}", columns, times, data)
-    n_joints, n_muscles = len(model.joints), len(model.muscles)
-    torque = np.concatenate([data[:, :n_joints] for _, _, data in solved])
-    reserve = np.concatenate([data[:, n_joints + 2 * n_muscles :] for _, _, data in solved])
-    torque_rms = dict(zip(model.row_names, np.sqrt((torque**2).mean(axis=0)).tolist(), strict=True))
-    reserve_max = dict(zip(model.row_names, np.abs(reserve).max(axis=0).tolist(), strict=True))
-    if as_json:
-        summary = {
-            "frames": len(torque),
-            "out": str(out) if len(outs) == 1 else [str(p) for p in outs],
-            "torque_rms_nm": torque_rms,
-            "reserve_max_nm": reserve_max,
-            "mode": mode.value,
-        }
-        click.echo(json.dumps(summary))
-        return
-    click.echo(f"{len(torque)} frames -> {', '.join(str(p) for p in outs)}")
-    for row in model.row_names:
-        click.echo(f"  {row:<8} torque RMS {torque_rms[row]:8.2f} Nm   largest reserve {reserve_max[row]:8.3f} Nm")
-
-
-def _solve_trial(trial: Trial, mode: MuscleMode, rate_hz: float | None) -> tuple[np.ndarray, list[str], np.ndarray]:
-    model = trial.model
-    times = trial.own_times() if rate_hz is None else trial.times(rate_hz)
-    motion = trial.kinematics(times)
-    if outside := trial.frames_outside_model():
-        click.echo(
-            f"warning: {trial.name}: {outside} recorded frames lie outside the model's valid range of angles",
-            err=True,
-        )
-    torque = trial.torque(times)
-    solution = share_torque(HillMuscles.of(model, mode), motion.q, motion.qd, torque)
+    solved = [_solve_trial(trial, settings) for trial in trials]
     columns = [
         *(f"{row}_moment" for row in model.row_names),
         *(f"{m}_activation" for m in model.muscle_names),
         *(f"{m}_force" for m in model.muscle_names),
         *(f"{row}_reserve" for row in model.row_names),
     ]
-    return times, columns, np.hstack([torque, solution.activation, solution.force_n, solution.reserve_nm])
+    for path, trial, result in zip(outs, trials, solved, strict=True):
+        write_sto(path, f"{trial.name} {estimator}", columns, result.time_s, result.data)
+    torque = np.concatenate([result.torque_nm for result in solved])
+    reserve = np.concatenate([result.reserve_nm for result in solved])
+    torque_rms = dict(zip(model.row_names, np.sqrt((torque**2).mean(axis=0)).tolist(), strict=True))
+    reserve_max = dict(zip(model.row_names, np.abs(reserve).max(axis=0).tolist(), strict=True))
+    infeasible = sum(result.infeasible for result in solved)
+    if as_json:
+        summary = {
+            "frames": len(torque),
+            "out": str(out) if len(outs) == 1 else [str(p) for p in outs],
+            "torque_rms_nm": torque_rms,
+            "reserve_max_nm": reserve_max,
+            "infeasible_frames": infeasible,
+            "mode": settings.mode.value,
+        }
+        click.echo(json.dumps(summary))
+        return
+    click.echo(f"{len(torque)} frames -> {', '.join(str(p) for p in outs)}")
+    width = max(8, *(len(row) for row in model.row_names))
+    for row in model.row_names:
+        click.echo(
+            f"  {row:<{width}} torque RMS {torque_rms[row]:8.2f} Nm   largest reserve {reserve_max[row]:8.3f} Nm"
+        )
+    if infeasible:
+        limit = settings.sharing.reserve_limit_nm
+        click.echo(
+            f"  in {infeasible} frames the muscles could not carry the torque: a reserve gave more than {limit:g} Nm"
+        )
+
+
+def _solve_trial(trial: Trial, settings: _Settings) -> _Solved:
+    times = trial.own_times() if settings.rate_hz is None else trial.times(settings.rate_hz)
+    if outside := trial.frames_outside_model():
+        click.echo(
+            f"warning: {trial.name}: {outside} recorded frames lie outside the model's valid range of angles",
+            err=True,
+        )
+    if trial.ground_reaction is not None:
+        for note in trial.ground_reaction.notes:
+            click.echo(f"{trial.name}: {note}", err=True)
+        for reason, count in trial.ground_reaction.doubts_at(times).items():
+            click.echo(f"warning: {trial.name}: in {count} of {len(times)} frames {reason}", err=True)
+    torque = trial.torque(times)
+    muscles = HillMuscles.of(trial.model, settings.mode, settings.curves)
+    q, qd = trial.muscle_angles(times)
+    solution = share_torque(muscles, q, qd, torque, options=settings.sharing)
+    return _Solved(
+        times, torque, solution.activation, solution.force_n, solution.reserve_nm, int(solution.infeasible.sum())
+    )

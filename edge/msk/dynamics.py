@@ -4,6 +4,7 @@ The equation of motion of the joints is M(q) qdd + C(q, qd) qd + G(q) = R(q)^T F
 principle of virtual power (Kane & Levinson 1985): every segment's inertial and gravity forces, times the partial velocity of
 its centre of mass with respect to each joint rate. The base's acceleration and gravity enter together, as one effective
 gravity, and the base's tilt as the angle from which the chain starts; a base at rest is the fixed hip of simpler models.
+`edge.msk.equation_of_motion` has the same equation in matrices.
 
 A joint centre may move with its joint's angle (a knee's does): its place in the parent segment is c(q), so that its velocity
 and acceleration, and the work that forces do on its motion, are part of the equations.
@@ -15,8 +16,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edge.msk.chain import Chain, cross, dot, joint_centers, partial_velocity, perp, place_chain
 from edge.msk.model import Model
 from edge.msk.spline import FloatArray
+
+__all__ = ["ExternalForce", "Kinematics", "external_torque", "inverse_dynamics", "joint_centers"]
 
 
 @dataclass(frozen=True)
@@ -29,79 +33,35 @@ class Kinematics:
     tilt: FloatArray  # rad, angle of the base in the world
     tilt_rate: FloatArray  # rad/s
     tilt_acceleration: FloatArray  # rad/s2
-    base_acceleration: FloatArray  # (frames, 2) m/s2, of the first joint's centre in the world, without gravity
+    base_acceleration: FloatArray  # (frames, 2) m/s2, of the base's point in the world, without gravity
 
     def __len__(self) -> int:
         return len(self.q)
 
+    @classmethod
+    def on_fixed_base(
+        cls, q: FloatArray, qd: FloatArray | None = None, qdd: FloatArray | None = None, tilt: FloatArray | None = None
+    ) -> Kinematics:
+        """Motion on a base at rest; what is not given is zero: no rate, no acceleration, upright."""
+        rest, upright = np.zeros(q.shape), np.zeros(len(q))
+        return cls(
+            q,
+            rest if qd is None else qd,
+            rest if qdd is None else qdd,
+            upright if tilt is None else tilt,
+            upright,
+            upright,
+            np.zeros((len(q), 2)),
+        )
+
 
 @dataclass(frozen=True)
 class ExternalForce:
-    """A force on the last segment, in the world's axes and seen from the first joint's centre. Arrays over frames."""
+    """A force on the last segment, in the world's axes and seen from the base's point. Arrays over frames."""
 
     force_n: FloatArray  # (frames, 2)
-    point_m: FloatArray  # (frames, 2), place of application minus place of the first joint
+    point_m: FloatArray  # (frames, 2), place of application minus place of the base's point
     moment_nm: FloatArray  # (frames,), free moment out of the plane
-
-
-@dataclass(frozen=True)
-class _Chain:
-    """Places, and derivatives of the joint centres, of a chain at a state; lists over joints of arrays (frames, 2)."""
-
-    axes: list[tuple[FloatArray, FloatArray]]  # cos and sin of every segment's angle in the world
-    centers: list[FloatArray]  # joint centres seen from the first one, world axes
-    glide: list[FloatArray]  # d centre / d q of the joint itself, world axes
-    glide_curvature: list[FloatArray]  # second derivative, world axes
-    arm: list[FloatArray]  # from the previous joint's centre to this one, world axes
-    com: list[FloatArray]  # from the joint's centre to its segment's centre of mass, world axes
-
-
-def _rotate(axes: tuple[FloatArray, FloatArray], vector: FloatArray) -> FloatArray:
-    c, s = axes
-    x, y = vector[..., 0], vector[..., 1]
-    return np.stack([c * x - s * y, s * x + c * y], axis=-1)
-
-
-def _perp(vector: FloatArray) -> FloatArray:
-    """The vector turned by a right angle: what a unit rate of turn gives as velocity."""
-    return np.stack([-vector[..., 1], vector[..., 0]], axis=-1)
-
-
-def _dot(a: FloatArray, b: FloatArray) -> FloatArray:
-    total: FloatArray = (a * b).sum(axis=-1)
-    return total
-
-
-def _chain(model: Model, q: FloatArray, tilt: FloatArray) -> _Chain:
-    angle = tilt
-    parent = (np.cos(angle), np.sin(angle))
-    place = np.zeros((len(q), 2))
-    chain = _Chain([], [], [], [], [], [])
-    for i, (joint, segment) in enumerate(zip(model.joints, model.segments, strict=True)):
-        c, c1, c2 = joint.center.evaluate(q[:, i])
-        # The first joint's centre is the origin: its own place in the base is part of the base's measured motion.
-        arm = np.zeros_like(place) if i == 0 else _rotate(parent, c)
-        place = place + arm
-        angle = angle + q[:, i]
-        own = (np.cos(angle), np.sin(angle))
-        chain.axes.append(own)
-        chain.centers.append(place)
-        chain.arm.append(arm)
-        chain.glide.append(np.zeros_like(place) if i == 0 else _rotate(parent, c1))
-        chain.glide_curvature.append(np.zeros_like(place) if i == 0 else _rotate(parent, c2))
-        chain.com.append(_rotate(own, np.broadcast_to(np.array(segment.com_m), place.shape)))
-        parent = own
-    return chain
-
-
-def joint_centers(model: Model, q: FloatArray, tilt: FloatArray) -> FloatArray:
-    """Joint centres (frames, n_joints, 2) in m seen from the first one, in the world's axes."""
-    return np.stack(_chain(model, q, tilt).centers, axis=1)
-
-
-def _partial_velocity(chain: _Chain, joint: int, point: FloatArray) -> FloatArray:
-    """d (velocity of a point on a later segment) / d (rate of a joint): its turn about the joint, and the centre's glide."""
-    return _perp(point - chain.centers[joint]) + chain.glide[joint]
 
 
 def inverse_dynamics(model: Model, motion: Kinematics, external: ExternalForce | None = None) -> FloatArray:
@@ -109,65 +69,47 @@ def inverse_dynamics(model: Model, motion: Kinematics, external: ExternalForce |
 
     Without `external` they are those of a limb that touches nothing.
     """
-    chain = _chain(model, motion.q, motion.tilt)
-    rate, acceleration = motion.tilt_rate, motion.tilt_acceleration
-    place_acceleration = motion.base_acceleration + np.array([0.0, model.gravity_mps2])
-    torque = np.zeros_like(motion.q)
+    chain = place_chain(model, motion.q, motion.tilt)
+    rate, acceleration = motion.tilt_rate[:, None], motion.tilt_acceleration[:, None]
+    center_acceleration = motion.base_acceleration + np.array([0.0, model.gravity_mps2])
+    forces, moments = [], []  # what moves every segment: inertial and gravity force at its centre of mass, and moment
     for i, segment in enumerate(model.segments):
         # Joint centre i is carried by segment i-1 (rates before the update) and glides in it with its own angle.
         qd, qdd = motion.qd[:, i, None], motion.qdd[:, i, None]
-        glide_velocity = chain.glide[i] * qd
-        place_acceleration = (
-            place_acceleration
-            + acceleration[:, None] * _perp(chain.arm[i])
-            - rate[:, None] ** 2 * chain.arm[i]
-            + 2.0 * rate[:, None] * _perp(glide_velocity)
+        center_acceleration = (
+            center_acceleration
+            + acceleration * perp(chain.arm[i])
+            - rate**2 * chain.arm[i]
+            + 2.0 * rate * qd * perp(chain.glide[i])
             + chain.glide_curvature[i] * qd**2
             + chain.glide[i] * qdd
         )
-        rate = rate + motion.qd[:, i]
-        acceleration = acceleration + motion.qdd[:, i]
+        rate = rate + qd
+        acceleration = acceleration + qdd
         com = chain.com[i]
-        com_acceleration = place_acceleration + acceleration[:, None] * _perp(com) - rate[:, None] ** 2 * com
-        inertial_force = segment.mass_kg * com_acceleration
-        point = chain.centers[i] + com
-        for j in range(i + 1):
-            torque[:, j] += _dot(inertial_force, _partial_velocity(chain, j, point))
-            torque[:, j] += segment.inertia_kg_m2 * acceleration
+        forces.append(segment.mass_kg * (center_acceleration + acceleration * perp(com) - rate**2 * com))
+        moments.append(segment.inertia_kg_m2 * acceleration[:, 0])
+    # The sums over the segments i >= j of the principle, gathered from the last segment inwards.
+    torque = np.empty(motion.q.shape)
+    force = np.zeros((len(motion), 2))
+    moment = np.zeros(len(motion))
+    for j in reversed(range(len(model.joints))):
+        force = force + forces[j]
+        moment = moment + moments[j] + cross(chain.com[j], forces[j])
+        torque[:, j] = moment + dot(chain.glide[j], force)
+        if j > 0:
+            moment = moment + cross(chain.arm[j], force)
     if external is not None:
         torque -= external_torque(model, motion.q, motion.tilt, external, chain=chain)
     return torque
 
 
 def external_torque(
-    model: Model, q: FloatArray, tilt: FloatArray, external: ExternalForce, *, chain: _Chain | None = None
+    model: Model, q: FloatArray, tilt: FloatArray, external: ExternalForce, *, chain: Chain | None = None
 ) -> FloatArray:
     """J(q)^T F: the generalised torques (frames, n_joints) in Nm of a force on the last segment."""
-    chain = _chain(model, q, tilt) if chain is None else chain
-    torque = np.empty_like(q)
+    chain = place_chain(model, q, tilt) if chain is None else chain
+    torque = np.empty(q.shape)
     for j in range(len(model.joints)):
-        torque[:, j] = _dot(external.force_n, _partial_velocity(chain, j, external.point_m)) + external.moment_nm
+        torque[:, j] = dot(external.force_n, partial_velocity(chain, j, external.point_m)) + external.moment_nm
     return torque
-
-
-def mass_matrix(model: Model, q: FloatArray) -> FloatArray:
-    """M(q), (frames, n_joints, n_joints) in kg m2. It does not depend on the base's tilt."""
-    chain = _chain(model, q, np.zeros(len(q)))
-    n = len(model.joints)
-    mass = np.zeros((len(q), n, n))
-    for i, segment in enumerate(model.segments):
-        point = chain.centers[i] + chain.com[i]
-        velocities = [_partial_velocity(chain, j, point) for j in range(i + 1)]
-        for j in range(i + 1):
-            for k in range(i + 1):
-                mass[:, j, k] += segment.mass_kg * _dot(velocities[j], velocities[k]) + segment.inertia_kg_m2
-    return mass
-
-
-def mechanical_energy(model: Model, q: FloatArray, qd: FloatArray, tilt: FloatArray) -> FloatArray:
-    """Kinetic plus potential energy (frames,) in J of the chain on a base at rest."""
-    kinetic = 0.5 * np.einsum("fi,fij,fj->f", qd, mass_matrix(model, q), qd)
-    chain = _chain(model, q, tilt)
-    height = sum(segment.mass_kg * (chain.centers[i] + chain.com[i])[:, 1] for i, segment in enumerate(model.segments))
-    energy: FloatArray = kinetic + model.gravity_mps2 * height
-    return energy

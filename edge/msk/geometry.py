@@ -1,6 +1,6 @@
-"""Muscle-tendon lengths and moment arms from one set of polynomial coefficients.
+"""Muscle-tendon lengths and moment arms from one set of coefficients.
 
-The moment arm is minus the derivative of the length, r = -d l_mt / d q (Delp & Loan 1995; An et al. 1984), taken from the
+The moment arm is minus the derivative of the length, r = -d l_mt / d q (An et al. 1984; Delp & Loan 1995), taken from the
 same coefficients, so that the work of a muscle's force equals the work of its joint torques exactly.
 """
 
@@ -10,78 +10,71 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
-IntArray = npt.NDArray[np.intp]
+from edge.msk.length_functions import FloatArray, IntArray, Length, LengthPolynomial, PolynomialTable, SplineTable
 
-
-@dataclass(frozen=True)
-class LengthPolynomial:
-    """l_mt (m) = sum_k coefficients_m[k] * prod_j q_j ** exponents[k][j] over the joints that the muscle crosses (rad)."""
-
-    joints: tuple[str, ...]
-    exponents: tuple[tuple[int, ...], ...]
-    coefficients_m: tuple[float, ...]
+_BLOCK = 128  # states at a time: the tables of so many stay in the processor's cache, which halves the time
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """All muscles of a model over one common table of monomials, so that a state costs two small matrix products."""
+    """The lengths of all muscles of a model.
 
-    exponents: IntArray  # (n_monomials, n_joints)
-    coefficients: FloatArray  # (n_monomials, n_muscles)
-    _reduced: IntArray  # (n_joints, n_monomials, n_joints): exponents of d monomial / d q_j
+    Outside an angle's range a muscle goes on straight: its moment arms stay those at the range's end, where a polynomial
+    would explode.
+    """
+
+    lower_rad: FloatArray  # (n_angles,)
+    upper_rad: FloatArray  # (n_angles,)
+    n_muscles: int
+    polynomials: PolynomialTable
+    polynomial_muscles: IntArray  # (n_polynomials,): places among all muscles
+    splines: tuple[tuple[SplineTable, IntArray], ...]  # with the places of their muscles
 
     @classmethod
-    def build(cls, joint_names: Sequence[str], lengths: Sequence[LengthPolynomial]) -> Geometry:
-        table: dict[tuple[int, ...], int] = {}
-        entries: list[tuple[int, int, float]] = []
-        for muscle, poly in enumerate(lengths):
-            places = [joint_names.index(j) for j in poly.joints]
-            for exponent, coefficient in zip(poly.exponents, poly.coefficients_m, strict=True):
-                full = [0] * len(joint_names)
-                for place, e in zip(places, exponent, strict=True):
-                    full[place] = e
-                entries.append((table.setdefault(tuple(full), len(table)), muscle, coefficient))
-        exponents = np.array(list(table), dtype=np.intp).reshape(len(table), len(joint_names))
-        coefficients = np.zeros((len(table), len(lengths)))
-        for monomial, muscle, coefficient in entries:
-            coefficients[monomial, muscle] += coefficient
-        reduced = np.repeat(exponents[None], len(joint_names), axis=0)
-        for j in range(len(joint_names)):
-            reduced[j, :, j] = np.maximum(reduced[j, :, j] - 1, 0)
-        return cls(exponents, coefficients, reduced)
+    def build(
+        cls, angle_names: Sequence[str], lengths: Sequence[Length], lower_rad: FloatArray, upper_rad: FloatArray
+    ) -> Geometry:
+        """Lengths of the muscles over the angles `angle_names` with their ranges (n_angles,)."""
+        polynomials = {i: length for i, length in enumerate(lengths) if isinstance(length, LengthPolynomial)}
+        families: dict[tuple[tuple[int, ...], tuple[int, ...]], list[int]] = {}
+        for i, length in enumerate(lengths):
+            if not isinstance(length, LengthPolynomial):
+                angles = tuple(angle_names.index(a) for a in length.angles)
+                families.setdefault((angles, length.intervals), []).append(i)
+        return cls(
+            np.asarray(lower_rad, dtype=np.float64),
+            np.asarray(upper_rad, dtype=np.float64),
+            len(lengths),
+            PolynomialTable.build(angle_names, list(polynomials.values())),
+            np.array(list(polynomials), dtype=np.intp),
+            tuple(
+                (
+                    SplineTable.build(
+                        angles, [s for i in members if not isinstance(s := lengths[i], LengthPolynomial)]
+                    ),
+                    np.array(members, dtype=np.intp),
+                )
+                for (angles, _), members in families.items()
+            ),
+        )
 
     def evaluate(self, q: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Lengths (..., n_muscles) in m and moment arms (..., n_muscles, n_joints) in m at the angles q (..., n_joints)."""
-        n_joints = q.shape[-1]
-        powers = np.ones((*q.shape, int(self.exponents.max()) + 1))
-        for e in range(1, powers.shape[-1]):
-            powers[..., e] = powers[..., e - 1] * q
-        monomials = powers[..., 0, self.exponents[:, 0]]
-        for j in range(1, n_joints):
-            monomials = monomials * powers[..., j, self.exponents[:, j]]
-        length: FloatArray = _per_state(monomials, self.coefficients)
-        arms = np.empty((*length.shape, n_joints))
-        for k in range(n_joints):
-            derivative = powers[..., 0, self._reduced[k, :, 0]] * self.exponents[:, k].astype(np.float64)
-            for j in range(1, n_joints):
-                derivative = derivative * powers[..., j, self._reduced[k, :, j]]
-            arms[..., k] = -_per_state(derivative, self.coefficients)
-        return length, arms
-
-
-def _per_state(values: FloatArray, coefficients: FloatArray) -> FloatArray:
-    """values @ coefficients, one state at a time: a product over all states at once rounds differently for each number of
-    them, and a replay or an evaluation must give the bits of the live run."""
-    product: FloatArray = np.matmul(values[..., None, :], coefficients)[..., 0, :]
-    return product
-
-
-def monomial_exponents(n_joints: int, degree: int) -> tuple[tuple[int, ...], ...]:
-    """Exponents of all monomials in `n_joints` angles up to a total degree, lowest degree first."""
-    if n_joints == 1:
-        return tuple((e,) for e in range(degree + 1))
-    found = [(first, *rest) for first in range(degree + 1) for rest in monomial_exponents(n_joints - 1, degree - first)]
-    return tuple(sorted(found, key=lambda e: (sum(e), e)))
+        """Lengths (..., n_muscles) in m and moment arms (..., n_muscles, n_angles) in m at the angles q (..., n_angles)."""
+        if q.ndim == 2 and len(q) > _BLOCK:
+            blocks = [self.evaluate(q[start : start + _BLOCK]) for start in range(0, len(q), _BLOCK)]
+            return np.concatenate([b[0] for b in blocks]), np.concatenate([b[1] for b in blocks])
+        inside = np.clip(q, self.lower_rad, self.upper_rad)
+        length = np.empty((*q.shape[:-1], self.n_muscles))
+        arms = np.zeros((*length.shape, q.shape[-1]))
+        if len(self.polynomial_muscles):
+            values, *slopes = self.polynomials.evaluate(inside)
+            length[..., self.polynomial_muscles] = values
+            for j, slope in enumerate(slopes):
+                arms[..., self.polynomial_muscles, j] = -slope
+        for table, muscles in self.splines:
+            values, *slopes = table.evaluate(inside, self.lower_rad, self.upper_rad)
+            length[..., muscles] = values
+            for j, slope in zip(table.angles, slopes, strict=True):
+                arms[..., muscles, j] = -slope
+        return length - np.matmul(arms, (q - inside)[..., None])[..., 0], arms

@@ -14,12 +14,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge.msk.curves import DEGROOTE_2016, MILLARD_2013, Curves
+from edge.msk.curves import DEGROOTE_2016, MILLARD_2013, THELEN_2003, Curves, curves_named
 from edge.msk.model import Model
 from edge.msk.spline import FloatArray
 
 # Of the optimal length. A fibre beyond is held there, so that wild angles neither divide by zero nor overflow.
-_SHORTEST_FIBER, _LONGEST_FIBER = 0.01, 3.0
+SHORTEST_FIBER, LONGEST_FIBER = 0.01, 3.0
 
 
 class MuscleMode(str, enum.Enum):
@@ -56,12 +56,15 @@ class HillMuscles:
     max_velocity: FloatArray
 
     @classmethod
-    def of(cls, model: Model, mode: MuscleMode = MuscleMode.CORRECT) -> HillMuscles:
+    def of(cls, model: Model, mode: MuscleMode = MuscleMode.CORRECT, curves: str | None = None) -> HillMuscles:
+        """The muscles of a model. curves: `degroote2016`, `millard2013` or `thelen2003`; None: the mode's own, which are
+        De Groote's in `correct` and Millard's in `compat`. Raises ModelError for other curves."""
+        own = MILLARD_2013 if mode is MuscleMode.COMPAT else DEGROOTE_2016
         optimal = model.muscle_parameter("optimal_fiber_length_m")
         return cls(
             model=model,
             mode=mode,
-            curves=MILLARD_2013 if mode is MuscleMode.COMPAT else DEGROOTE_2016,
+            curves=own if curves is None else curves_named(curves),
             max_force_n=model.muscle_parameter("max_isometric_force_n"),
             optimal_length_m=optimal,
             slack_length_m=model.muscle_parameter("tendon_slack_length_m"),
@@ -70,21 +73,28 @@ class HillMuscles:
         )
 
     def evaluate(self, q: FloatArray, qd: FloatArray) -> MuscleState:
-        """Muscle states at the angles q and rates qd, both (..., n_joints), in rad and rad/s."""
-        length, arm = self.model.geometry.evaluate(q)
+        """Muscle states at the angles q and rates qd in rad and rad/s, both (..., n_joints) or (..., n_coordinates)."""
+        length, arms = self.model.geometry.evaluate(self.model.all_angles(q))
         # The chain rule: the muscle lengthens where the joint turns against its moment arm.
-        lengthening = -np.matmul(arm, qd[..., None])[..., 0]
-        shortest, longest = _SHORTEST_FIBER * self.optimal_length_m, _LONGEST_FIBER * self.optimal_length_m
-        along = np.clip(length - self.slack_length_m, shortest, longest)
+        lengthening = -np.matmul(arms, self.model.all_angles(qd)[..., None])[..., 0]
+        arm = arms if len(self.model.row_names) == arms.shape[-1] else arms[..., self.model.row_index]
+        return self.on_path(length, lengthening, arm)
+
+    def on_path(self, length_m: FloatArray, lengthening_mps: FloatArray, moment_arm_m: FloatArray) -> MuscleState:
+        """Muscle states at lengths of muscle and tendon and their rates, both (..., n_muscles), wherever they come from.
+
+        moment_arm_m (..., n_muscles, n_rows) is only passed on.
+        """
+        shortest, longest = SHORTEST_FIBER * self.optimal_length_m, LONGEST_FIBER * self.optimal_length_m
+        along = np.clip(length_m - self.slack_length_m, shortest, longest)
         fiber = np.hypot(along, self.height_m)
         cos_pennation = along / fiber
         normalised = fiber / self.optimal_length_m
-        velocity = lengthening * cos_pennation / (self.max_velocity * self.optimal_length_m)
+        velocity = lengthening_mps * cos_pennation / (self.max_velocity * self.optimal_length_m)
         active = self.curves.active_force_length(normalised) * self.curves.force_velocity(velocity)
         if self.mode is MuscleMode.COMPAT:
-            # OpenSim 4.6's Millard2012EquilibriumMuscle takes the pennation angle at the *normalised* fibre length when
-            # static optimisation asks for the optimal force, and static optimisation leaves passive forces out.
-            cos_active = np.sqrt(np.maximum(1.0 - (self.height_m / normalised) ** 2, 0.0))
+            # Static optimisation leaves passive forces out.
+            cos_active = self._opensim_cosine(normalised, cos_pennation)
             passive = np.zeros_like(active)
         else:
             cos_active = cos_pennation
@@ -93,4 +103,14 @@ class HillMuscles:
             passive = self.max_force_n * passive_curve * cos_pennation
         # A fibre that shortens faster than its maximal velocity gives no force; it never pushes.
         optimal = self.max_force_n * np.maximum(active, 0.0) * cos_active
-        return MuscleState(length, arm, normalised, velocity, cos_pennation, optimal, passive)
+        return MuscleState(length_m, moment_arm_m, normalised, velocity, cos_pennation, optimal, passive)
+
+    def _opensim_cosine(self, fiber_length: FloatArray, cos_pennation: FloatArray) -> FloatArray:
+        """By what OpenSim 4.6 turns the fibre's force along the tendon when static optimisation asks for the optimal force.
+
+        Millard2012EquilibriumMuscle takes the pennation angle at the *normalised* fibre length; DeGrooteFregly2016Muscle gives
+        the force along the fibre; Thelen2003Muscle gives the one along the tendon.
+        """
+        if self.curves.name == MILLARD_2013.name:
+            return np.sqrt(np.maximum(1.0 - (self.height_m / fiber_length) ** 2, 0.0))
+        return cos_pennation if self.curves.name == THELEN_2003.name else np.ones_like(cos_pennation)

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,90 +20,99 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.errors import ModelError
-from edge.msk.geometry import Geometry, LengthPolynomial
+from edge.msk.anatomy import Base, BaseLink, Joint, Muscle, OutsideAngle, Segment
+from edge.msk.geometry import Geometry
+from edge.msk.growth import part_names, read_inertia_terms, read_shares
+from edge.msk.json_reader import Reader
+from edge.msk.length_functions import Length, LengthPolynomial, LengthSpline, monomial_exponents, spline_shape
 from edge.msk.spline import FloatArray, Spline
 
 SCHEMA = "edge-msk/model"
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
-_LARGEST = 1e12  # of any number in a model file
 _LARGEST_PENNATION_RAD = 1.4706289056333368  # acos(0.1), OpenSim's own limit
-_HIGHEST_EXPONENT = 30
+_HIGHEST_DEGREE = 30
+_MOST_INTERVALS = 200
 
 _MODELS = Path(__file__).resolve().parent.parent / "data" / "models"
 
 
 @dataclass(frozen=True)
-class Joint:
-    """A revolute joint. `center` is its place in the parent segment's frame as a function of its own angle."""
-
-    name: str
-    coordinate: str  # name in OpenSim files, "{side}" stands for r or l
-    sign: float  # our angle = sign * the OpenSim coordinate
-    range_rad: tuple[float, float]  # where the muscle geometry was fitted and may be used
-    center: Spline
-
-
-@dataclass(frozen=True)
-class Segment:
-    """The rigid body that the joint of the same index moves, in a frame at the joint with the body's own axes."""
-
-    name: str
-    mass_kg: float
-    com_m: tuple[float, float]
-    inertia_kg_m2: float  # about the centre of mass, about the axis out of the plane
-
-
-@dataclass(frozen=True)
-class Base:
-    """What the first joint hangs on (the pelvis): the names of its coordinates and the joint's place in its frame."""
-
-    tilt: str
-    position: tuple[str, str]
-    joint_offset_m: tuple[float, float]
-
-
-@dataclass(frozen=True)
-class Muscle:
-    """A Hill muscle with a rigid tendon; its path is `length` (m) as a polynomial in the angles of the joints it crosses."""
-
-    name: str
-    max_isometric_force_n: float
-    optimal_fiber_length_m: float
-    tendon_slack_length_m: float
-    pennation_at_optimal_rad: float
-    max_contraction_velocity: float  # optimal fibre lengths per second
-    length: LengthPolynomial
-    fit: Mapping[str, float] = field(default_factory=dict)  # errors of the polynomial against its source, in mm
-
-
-@dataclass(frozen=True)
 class Model:
-    """A planar musculoskeletal model. Arrays over joints, rows and muscles follow the order of the tuples here."""
+    """A planar musculoskeletal model. Arrays over joints, angles, rows and muscles follow the order of the tuples here."""
 
     name: str
     mass_kg: float  # of the whole body
-    leg_length_m: float  # along the chain, joint to joint, all joints at zero
+    leg_length_m: float  # along the chain, joint to joint (one joint: along its segment), all joints at zero
     gravity_mps2: float
     base: Base
     joints: tuple[Joint, ...]
     segments: tuple[Segment, ...]
     muscles: tuple[Muscle, ...]
     source: Mapping[str, Any]
+    outside: tuple[OutsideAngle, ...] = ()
+    outside_rows: tuple[str, ...] = ()  # those of `outside` in which the muscles are balanced
     geometry: Geometry = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
-        joint_names = self.joint_names
-        object.__setattr__(self, "geometry", Geometry.build(joint_names, [m.length for m in self.muscles]))
+        geometry = Geometry.build(
+            self.coordinate_names, [m.length for m in self.muscles], self._range_ends(0), self._range_ends(1)
+        )
+        object.__setattr__(self, "geometry", geometry)
 
     @property
     def joint_names(self) -> tuple[str, ...]:
         return tuple(j.name for j in self.joints)
 
+    def in_rows(self, joint_torque: FloatArray) -> FloatArray:
+        """Torques of the joints (..., n_joints) with zeros for the rows outside the chain: (..., n_rows)."""
+        if not self.outside_rows:
+            return joint_torque
+        nothing = np.zeros((*joint_torque.shape[:-1], len(self.outside_rows)))
+        return np.concatenate([joint_torque, nothing], axis=-1)
+
+    @property
+    def part_names(self) -> tuple[str, ...]:
+        """What can be scaled: what the limb hangs on, from the trunk outwards, then the segments."""
+        return part_names([s.name for s in self.segments])
+
+    @property
+    def coordinates(self) -> tuple[Joint | OutsideAngle, ...]:
+        """All angles that muscles may cross: the joints', then those outside the chain."""
+        return (*self.joints, *self.outside)
+
+    @property
+    def coordinate_names(self) -> tuple[str, ...]:
+        return tuple(a.name for a in self.coordinates)
+
     @property
     def row_names(self) -> tuple[str, ...]:
-        """The torque rows in which the muscles are balanced: one for each joint."""
-        return self.joint_names
+        """The torque rows in which the muscles are balanced: the joints', then the chosen ones outside the chain."""
+        return (*self.joint_names, *self.outside_rows)
+
+    @property
+    def row_index(self) -> npt.NDArray[np.intp]:
+        """Where the rows stand among the coordinates, (n_rows,)."""
+        names = self.coordinate_names
+        return np.array([names.index(row) for row in self.row_names], dtype=np.intp)
+
+    def with_rows(self, names: Sequence[str]) -> Model:
+        """The model balanced in these rows: every joint's, and any of those outside the chain.
+
+        Raises ModelError for a row that the model does not have, and for a joint left out.
+        """
+        unknown = [n for n in names if n not in self.coordinate_names]
+        if unknown:
+            raise ModelError(
+                f"model '{self.name}' has no torque row '{unknown[0]}': it has {', '.join(self.coordinate_names)}"
+            )
+        lacking = [n for n in self.joint_names if n not in names]
+        if lacking:
+            raise ModelError(
+                f"model '{self.name}': the torque row '{lacking[0]}' cannot be left out, it is a joint of the chain: "
+                f"name it, or take another model"
+            )
+        return replace(self, outside_rows=tuple(o.name for o in self.outside if o.name in names))
 
     @property
     def muscle_names(self) -> tuple[str, ...]:
@@ -116,18 +127,36 @@ class Model:
         """One number of every muscle, shape (n_muscles,)."""
         return np.array([getattr(m, attribute) for m in self.muscles], dtype=np.float64)
 
+    def _range_ends(self, end: int) -> FloatArray:
+        return np.array([a.range_rad[end] for a in self.coordinates])
+
     @property
     def lower_rad(self) -> FloatArray:
-        return np.array([j.range_rad[0] for j in self.joints])
+        """Lower ends of the joints' ranges, (n_joints,)."""
+        return self._range_ends(0)[: len(self.joints)]
 
     @property
     def upper_rad(self) -> FloatArray:
-        return np.array([j.range_rad[1] for j in self.joints])
+        """Upper ends of the joints' ranges, (n_joints,)."""
+        return self._range_ends(1)[: len(self.joints)]
 
     def in_range(self, q: FloatArray) -> npt.NDArray[np.bool_]:
-        """Whether every angle of q (..., n_joints) lies where the geometry is valid; shape (...)."""
-        inside = (q >= self.lower_rad) & (q <= self.upper_rad)
+        """Whether every angle of q (..., n_joints) or (..., n_coordinates) lies where the geometry is valid; shape (...)."""
+        n = q.shape[-1]
+        inside = (q >= self._range_ends(0)[:n]) & (q <= self._range_ends(1)[:n])
         return np.asarray(inside.all(axis=-1))
+
+    def all_angles(self, values: FloatArray) -> FloatArray:
+        """Angles or rates of the joints (..., n_joints) with zeros for those outside the chain: (..., n_coordinates).
+
+        What already has all of them is returned as it is. Raises ValueError for any other number.
+        """
+        n, given = len(self.coordinate_names), values.shape[-1]
+        if given == n:
+            return values
+        if given != len(self.joints):
+            raise ValueError(f"expected {len(self.joints)} or {n} angles, found {given}")
+        return np.concatenate([values, np.zeros((*values.shape[:-1], n - given))], axis=-1)
 
     def to_dict(self) -> dict[str, Any]:
         return {
@@ -140,9 +169,10 @@ class Model:
             "leg_length_m": self.leg_length_m,
             "gravity_mps2": self.gravity_mps2,
             "base": {
-                "tilt": self.base.tilt,
-                "position": list(self.base.position),
-                "joint_offset_m": list(self.base.joint_offset_m),
+                "links": [
+                    {"coordinate": k.coordinate, "sign": k.sign, "offset_m": list(k.offset_m)} for k in self.base.links
+                ],
+                "position": None if self.base.position is None else list(self.base.position),
             },
             "joints": [
                 {
@@ -154,8 +184,19 @@ class Model:
                 }
                 for j in self.joints
             ],
+            "outside": [
+                {"name": o.name, "coordinate": o.coordinate, "sign": o.sign, "range_rad": list(o.range_rad)}
+                for o in self.outside
+            ],
+            "rows": list(self.row_names),
             "segments": [
-                {"name": s.name, "mass_kg": s.mass_kg, "com_m": list(s.com_m), "inertia_kg_m2": s.inertia_kg_m2}
+                {
+                    "name": s.name,
+                    "mass_kg": s.mass_kg,
+                    "com_m": list(s.com_m),
+                    "inertia_kg_m2": s.inertia_kg_m2,
+                    **({} if s.inertia_terms is None else {"inertia_terms_kg_m2": s.inertia_terms.to_dict()}),
+                }
                 for s in self.segments
             ],
             "muscles": [
@@ -167,10 +208,15 @@ class Model:
                     "pennation_at_optimal_rad": m.pennation_at_optimal_rad,
                     "max_contraction_velocity": m.max_contraction_velocity,
                     "length": {
-                        "joints": list(m.length.joints),
-                        "exponents": [list(e) for e in m.length.exponents],
+                        "angles": list(m.length.angles),
+                        **(
+                            {"degree": m.length.degree}
+                            if isinstance(m.length, LengthPolynomial)
+                            else {"intervals": list(m.length.intervals)}
+                        ),
                         "coefficients_m": list(m.length.coefficients_m),
                     },
+                    **({} if m.shares is None else {"shares": m.shares.to_dict()}),
                     "fit": dict(m.fit),
                 }
                 for m in self.muscles
@@ -179,7 +225,9 @@ class Model:
         }
 
     def to_json(self) -> str:
-        return json.dumps(self.to_dict(), indent=1) + "\n"
+        """The content of the model's file; lists of numbers stand on one line."""
+        text = json.dumps(self.to_dict(), indent=1)
+        return re.sub(r"\[[-+\d.eE,\s]+\]", lambda numbers: " ".join(numbers[0].split()), text) + "\n"
 
     @property
     def sha256(self) -> str:
@@ -187,114 +235,61 @@ class Model:
         return hashlib.sha256(json.dumps(self.to_dict(), sort_keys=True).encode()).hexdigest()
 
 
-class _Reader:
-    """Reads a parsed JSON object and names the place of whatever is wrong in it."""
-
-    def __init__(self, where: str, data: Any) -> None:
-        if not isinstance(data, Mapping):
-            raise ModelError(f"{where}: expected an object, found {type(data).__name__}")
-        self.where = where
-        self.data = data
-
-    def fail(self, key: str, text: str) -> ModelError:
-        return ModelError(f"{self.where}: `{key}` {text}: make the file again with `edge-msk import-model`")
-
-    def get(self, key: str) -> Any:
-        if key not in self.data:
-            raise self.fail(key, "is missing")
-        return self.data[key]
-
-    def text(self, key: str) -> str:
-        value = self.get(key)
-        if not isinstance(value, str) or not value:
-            raise self.fail(key, f"must be a text, found {value!r}")
-        return value
-
-    def number(self, key: str, *, low: float = -_LARGEST, high: float = _LARGEST, strict: bool = False) -> float:
-        value = self.get(key)
-        if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) <= _LARGEST:
-            raise self.fail(key, f"must be a finite number, found {value!r}")
-        if value < low or (strict and value == low):
-            raise self.fail(key, f"must be {'above' if strict else 'at least'} {low:g}, found {value:g}")
-        if value > high:
-            raise self.fail(key, f"must be at most {high:g}, found {value:g}")
-        return float(value)
-
-    def names(self, key: str) -> tuple[str, ...]:
-        """A list of different texts."""
-        value = self.get(key)
-        if not isinstance(value, list) or not value or not all(isinstance(v, str) and v for v in value):
-            raise self.fail(key, f"must be a list of names, found {value!r}")
-        _require_different(self, key, value)
-        return tuple(value)
-
-    def mapping(self, key: str) -> dict[str, Any]:
-        """An object of anything; empty when the key is missing."""
-        value = self.data.get(key, {})
-        if not isinstance(value, Mapping):
-            raise self.fail(key, f"must be an object, found {type(value).__name__}")
-        return dict(value)
-
-    def array(self, key: str, shape: tuple[int | None, ...]) -> FloatArray:
-        try:
-            raw = np.array(self.get(key))
-        except ValueError:  # rows of different lengths
-            raise self.fail(key, "must be an array of numbers") from None
-        if raw.size and raw.dtype.kind not in "iuf":
-            raise self.fail(key, "must be an array of numbers")
-        value = raw.astype(np.float64)
-        fits = value.ndim == len(shape) and all(
-            want in (None, have) for want, have in zip(shape, value.shape, strict=True)
-        )
-        if not fits or not np.all(np.isfinite(value)):
-            raise self.fail(key, f"must be finite numbers of shape {shape}, found shape {value.shape}")
-        return value
-
-    def pair(self, key: str) -> tuple[float, float]:
-        first, second = self.array(key, (2,))
-        return float(first), float(second)
-
-    def child(self, key: str) -> _Reader:
-        return _Reader(f"{self.where}: {key}", self.get(key))
-
-    def children(self, key: str) -> list[_Reader]:
-        items = self.get(key)
-        if not isinstance(items, Sequence) or isinstance(items, str) or not items:
-            raise self.fail(key, "must be a list with at least one entry")
-        return [_Reader(f"{self.where}: {key}[{i}]", item) for i, item in enumerate(items)]
-
-
-def _require_different(r: _Reader, key: str, names: Sequence[str]) -> None:
-    if len(set(names)) != len(names):
-        raise r.fail(key, f"must have different names, found {list(names)}")
-
-
-def _joint(r: _Reader) -> Joint:
+def _range(r: Reader) -> tuple[float, float]:
     low, high = r.pair("range_rad")
     if low >= high:
         raise r.fail("range_rad", f"must increase, found {low:g} to {high:g}")
+    return low, high
+
+
+def _sign(r: Reader) -> float:
     sign = r.number("sign")
     if sign not in (-1.0, 1.0):
         raise r.fail("sign", f"must be 1 or -1, found {sign:g}")
+    return sign
+
+
+def _joint(r: Reader) -> Joint:
     c = r.child("center")
     try:
         center = Spline(c.array("knots_rad", (None,)), c.array("xy_m", (None, 2)))
     except ValueError as error:
         raise c.fail("knots_rad", str(error)) from None
-    return Joint(r.text("name"), r.text("coordinate"), sign, (low, high), center)
+    return Joint(r.text("name"), r.text("coordinate"), _sign(r), _range(r), center)
 
 
-def _muscle(r: _Reader, joint_names: Sequence[str]) -> Muscle:
-    length = r.child("length")
-    joints = length.names("joints")
-    if any(j not in joint_names for j in joints):
-        raise length.fail("joints", f"must name joints of the model {list(joint_names)}, found {list(joints)}")
-    coefficients = length.array("coefficients_m", (None,))
-    if len(coefficients) == 0:
-        raise length.fail("coefficients_m", "must hold at least one number")
-    exponents = length.array("exponents", (len(coefficients), len(joints)))
-    if np.any(exponents < 0) or np.any(exponents > _HIGHEST_EXPONENT) or np.any(exponents != np.round(exponents)):
-        raise length.fail("exponents", f"must be whole numbers from 0 to {_HIGHEST_EXPONENT}")
+def _base(r: Reader) -> Base:
+    links = tuple(BaseLink(c.text("coordinate"), _sign(c), c.pair("offset_m")) for c in r.children("links", empty=True))
+    if r.get("position") is None:
+        return Base(links, None)
+    position = r.names("position")
+    if len(position) != 2:
+        raise r.fail("position", "must name the two coordinates of the base's place")
+    return Base(links, (position[0], position[1]))
+
+
+def _length(r: Reader, angle_names: Sequence[str]) -> Length:
+    angles = r.names("angles")
+    if any(a not in angle_names for a in angles):
+        raise r.fail("angles", f"must name angles of the model {list(angle_names)}, found {list(angles)}")
+    coefficients = r.array("coefficients_m", (None,))
+    if "intervals" in r.data:
+        intervals = r.whole_numbers("intervals", low=1, high=_MOST_INTERVALS, count=len(angles))
+        wanted = math.prod(spline_shape(intervals))
+        length: Length = LengthSpline(angles, intervals, tuple(coefficients.tolist()))
+    else:
+        degree = int(r.number("degree", low=0, high=_HIGHEST_DEGREE))
+        if degree != r.number("degree"):
+            raise r.fail("degree", f"must be a whole number, found {r.number('degree'):g}")
+        wanted = len(monomial_exponents(len(angles), degree))
+        length = LengthPolynomial(angles, degree, tuple(coefficients.tolist()))
+    if len(coefficients) != wanted:
+        raise r.fail("coefficients_m", f"must hold {wanted} numbers, found {len(coefficients)}")
+    return length
+
+
+def _muscle(r: Reader, angle_names: Sequence[str], parts: Sequence[str]) -> Muscle:
+    length = _length(r.child("length"), angle_names)
     return Muscle(
         name=r.text("name"),
         max_isometric_force_n=r.number("max_isometric_force_n", low=0.0, strict=True),
@@ -302,16 +297,15 @@ def _muscle(r: _Reader, joint_names: Sequence[str]) -> Muscle:
         tendon_slack_length_m=r.number("tendon_slack_length_m", low=0.0),
         pennation_at_optimal_rad=r.number("pennation_at_optimal_rad", low=0.0, high=_LARGEST_PENNATION_RAD),
         max_contraction_velocity=r.number("max_contraction_velocity", low=0.0, strict=True),
-        length=LengthPolynomial(
-            joints, tuple(tuple(int(v) for v in e) for e in exponents), tuple(coefficients.tolist())
-        ),
+        length=length,
         fit=r.mapping("fit"),
+        shares=read_shares(r.child("shares"), len(length.angles), parts) if "shares" in r.data else None,
     )
 
 
 def model_from_dict(data: Any, where: str) -> Model:
     """The model of a parsed JSON object. `where` names its origin in messages. Raises ModelError."""
-    r = _Reader(where, data)
+    r = Reader(where, data)
     if r.data.get("schema") != SCHEMA:
         raise ModelError(
             f"{where}: not an edge-msk model (no `schema`: {SCHEMA!r}): make one with `edge-msk import-model`"
@@ -321,36 +315,43 @@ def model_from_dict(data: Any, where: str) -> Model:
             f"{where}: model file version {r.data.get('version')!r}, this program reads {SCHEMA_VERSION}: "
             "make it again with this program's `edge-msk import-model`"
         )
-    base = r.child("base")
-    position = base.names("position")
-    if len(position) != 2:
-        raise base.fail("position", "must name the two coordinates of the base's place")
     joints = tuple(_joint(c) for c in r.children("joints"))
+    outside = tuple(
+        OutsideAngle(c.text("name"), c.text("coordinate"), _sign(c), _range(c))
+        for c in r.children("outside", empty=True)
+    )
     segments = tuple(
         Segment(
             c.text("name"),
             c.number("mass_kg", low=0.0, strict=True),
             c.pair("com_m"),
             c.number("inertia_kg_m2", low=0.0, strict=True),
+            read_inertia_terms(c.child("inertia_terms_kg_m2")) if "inertia_terms_kg_m2" in c.data else None,
         )
         for c in r.children("segments")
     )
     if len(segments) != len(joints):
         raise r.fail("segments", f"must be as many as the joints ({len(joints)}), found {len(segments)}")
-    names = [j.name for j in joints]
-    _require_different(r, "joints", names)
-    muscles = tuple(_muscle(c, names) for c in r.children("muscles"))
-    _require_different(r, "muscles", [m.name for m in muscles])
+    names = [*(j.name for j in joints), *(o.name for o in outside)]
+    r.require_different("joints", names)
+    rows = r.names("rows")
+    if rows != tuple(n for n in names if n in rows) or any(j.name not in rows for j in joints):
+        raise r.fail("rows", f"must be the joints and then any of the angles outside, in their order: {names}")
+    parts = part_names([s.name for s in segments])
+    muscles = tuple(_muscle(c, names, parts) for c in r.children("muscles"))
+    r.require_different("muscles", [m.name for m in muscles])
     return Model(
         name=r.text("name"),
         mass_kg=r.number("mass_kg", low=0.0, strict=True),
         leg_length_m=r.number("leg_length_m", low=0.0, strict=True),
         gravity_mps2=r.number("gravity_mps2", low=0.0, strict=True),
-        base=Base(base.text("tilt"), (position[0], position[1]), base.pair("joint_offset_m")),
+        base=_base(r.child("base")),
         joints=joints,
         segments=segments,
         muscles=muscles,
         source=r.mapping("source"),
+        outside=outside,
+        outside_rows=rows[len(joints) :],
     )
 
 
@@ -359,12 +360,17 @@ def packaged_models() -> list[str]:
     return sorted(p.stem for p in _MODELS.glob("*.json"))
 
 
+def model_path(name: str) -> Path:
+    """The file of a packaged model."""
+    return _MODELS / f"{name}.json"
+
+
 def load_model(name_or_path: str | Path) -> Model:
     """A model of the package by its name (`leg9`), or of a JSON file by its path. Raises ModelError."""
     text = str(name_or_path)
     path = Path(text)
     if text in packaged_models():
-        path = _MODELS / f"{text}.json"
+        path = model_path(text)
     elif path.suffix != ".json":
         raise ModelError(f"model '{text}': no such model: give one of {', '.join(packaged_models())}, or a .json file")
     try:

@@ -10,7 +10,8 @@ from edge.errors import FileError
 from edge.msk.model import load_model
 from edge.sensors.frame import Frame, Kind
 from edge.signals.intake import pelvis_channels
-from edge.trials import Trial, TrialSpec, load_trial
+from edge.trial import Trial
+from edge.trials import TrialSpec, load_trial
 
 _DATA = Path(__file__).resolve().parent.parent / "data"
 _RECORDING = "walk.mot"

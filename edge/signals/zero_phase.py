@@ -43,14 +43,14 @@ def evenly(time_s: FloatArray, values: FloatArray) -> tuple[FloatArray, FloatArr
 
 
 def differentiate(
-    time_s: FloatArray, values: FloatArray, at_s: FloatArray, *, cutoff_hz: float = CUTOFF_HZ
+    time_s: FloatArray, values: FloatArray, at_s: FloatArray, *, cutoff_hz: float | None = CUTOFF_HZ
 ) -> tuple[FloatArray, FloatArray, FloatArray]:
     """Filtered values and their first two derivatives at the times `at_s`; each (len(at_s), columns).
 
-    values: (rows, columns) at `time_s`; at least six rows.
+    values: (rows, columns) at `time_s`; at least six rows. `cutoff_hz` None is for values that are filtered already.
     """
     grid, even = evenly(time_s, values)
-    spline = make_interp_spline(grid, low_pass(grid, even, cutoff_hz), k=5)
+    spline = make_interp_spline(grid, even if cutoff_hz is None else low_pass(grid, even, cutoff_hz), k=5)
     return (
         np.asarray(spline(at_s)),
         np.asarray(spline.derivative(1)(at_s)),

@@ -74,6 +74,20 @@ def shared_by_hand(state: KinematicState, torque: np.ndarray) -> tuple[np.ndarra
     return activation[0], activation[0] * muscles.optimal_force_n[0] + muscles.passive_force_n[0], reserve[0]
 
 
+def test_a_row_outside_the_plane_is_the_network_s_alone() -> None:
+    """Hip adduction has no inverse dynamics here: a residual network gives all of it."""
+    leg = load_model("leg32")
+    motion, weight = states(WINDOW), weight_of(4, 0.005)
+    network = tiny_network(FEATURES, 4, window=WINDOW, weight=weight)
+    target = Estimator(tiny_bundle(PATH, network=network, window=WINDOW, look_ahead=0, model_name="leg32"))
+    (estimate,) = run(target, motion)
+    answer = network_by_hand(motion, WINDOW - 1, weight) * leg.torque_scale_nm
+    free = inverse_dynamics(leg, stack([motion[-1]]))[0]
+    np.testing.assert_allclose(estimate.torque_nm, answer + np.append(free, 0.0), atol=2e-4)
+    assert estimate.activation.shape == (32,)
+    assert estimate.reserve_nm.shape == (4,)
+
+
 @pytest.mark.parametrize("head", ["residual", "torque"])
 @pytest.mark.parametrize("look_ahead", [0, 1, 3])
 def test_torque_heads_by_hand(head: str, look_ahead: int) -> None:

@@ -5,7 +5,15 @@ import pytest
 from trial_files import LOADS, ground_reaction, table
 
 from edge.errors import EdgeMskError, FileError, TrialError
-from edge.ground_reaction import GroundReaction, read_ground_reaction
+from edge.feet import Foot
+from edge.ground_reaction import (
+    IMPOSSIBLE,
+    NO_PLATE,
+    OFF_THE_FOOT,
+    UNSURE,
+    GroundReaction,
+    read_ground_reaction,
+)
 
 
 @pytest.fixture
@@ -30,7 +38,7 @@ def test_reads_the_foot_s_force(folder: Path) -> None:
     columns = ground_reaction()
     got = read(folder)
     np.testing.assert_allclose(got.force_n[:, 0, 1], columns["force_vy"], atol=1e-6)
-    np.testing.assert_allclose(got.moment_nm[:, 0], columns["torque_z"], atol=1e-6)
+    np.testing.assert_allclose(got.moment_nm[:, 0, 2], columns["torque_z"], atol=1e-6)
     touching = np.hypot(columns["force_vx"], columns["force_vy"]) > 1e-9
     np.testing.assert_allclose(got.point_m[touching, 0, 0], columns["force_px"][touching], atol=1e-6)
     assert np.isfinite(got.point_m).all()
@@ -55,13 +63,12 @@ def test_seen_from_a_point_the_moment_is_the_same(folder: Path) -> None:
     origin = np.array([[0.1, 0.9]] * 3)
     seen = got.seen_from(origin, at)
     pick = [int(np.argmin(np.abs(got.time_s - t))) for t in at]
-    lever = got.point_m[pick, 0] - origin
-    force = got.force_n[pick, 0]
+    lever = got.point_m[pick, 0, :2] - origin
+    force = got.force_n[pick, 0, :2]
     np.testing.assert_allclose(seen.force_n, force, atol=1e-6)
     np.testing.assert_allclose(seen.point_m, 0.0)
-    np.testing.assert_allclose(
-        seen.moment_nm, got.moment_nm[pick, 0] + lever[:, 0] * force[:, 1] - lever[:, 1] * force[:, 0], atol=1e-6
-    )
+    turning = got.moment_nm[pick, 0, 2] + lever[:, 0] * force[:, 1] - lever[:, 1] * force[:, 0]
+    np.testing.assert_allclose(seen.moment_nm, turning, atol=1e-6)
 
 
 def test_two_plates_under_one_foot_add_up(folder: Path) -> None:
@@ -127,7 +134,9 @@ def test_missing_files(folder: Path) -> None:
 
 
 def test_loads_are_needed_and_name_their_file(folder: Path) -> None:
-    with pytest.raises(TrialError, match="trial 1: `ground_reaction` needs `external_loads`"):
+    with pytest.raises(
+        TrialError, match=r"trial 1: `ground_reaction` without `external_loads` needs the angles of both legs"
+    ):
         read_ground_reaction(folder / "grf.mot", None, side="r", name="trial 1")
     change(folder, "loads.xml", "<datafile>grf.mot</datafile>", "")
     with pytest.raises(TrialError, match="names no <datafile>"):
@@ -157,3 +166,137 @@ def test_no_contact_at_all(folder: Path) -> None:
     seen = read(folder).seen_from(np.ones((2, 2)), np.array([0.1, 0.2]))
     assert not seen.force_n.any()
     assert not seen.moment_nm.any()
+
+
+# --- without external loads, and what can be relied on
+
+
+LEG_M = 2.6  # of a giant, whose sole is as long as the way of the made-up place of application
+
+
+def feet(right_x: float = 0.5, left_x: float = 2.0, z: float = 0.1) -> dict[str, Foot]:
+    """Two feet flat on the ground, while the made-up place of application goes from 0.3 to 1.0 m."""
+    t = np.arange(0, 1.001, 0.01)
+    made = {}
+    for side, x, aside in (("r", right_x, z), ("l", left_x, -z)):
+        ankle = np.stack([np.full_like(t, x), np.full_like(t, 0.09), np.full_like(t, aside)], axis=1)
+        made[side] = Foot(t, ankle, 0 * t, 0 * t, LEG_M)
+    return made
+
+
+def test_the_force_goes_to_the_foot_that_is_there(folder: Path) -> None:
+    by_place = read_ground_reaction(folder / "grf.mot", None, side="r", name="t", feet=feet())
+    said = read(folder)
+    np.testing.assert_allclose(by_place.force_n, said.force_n, atol=1e-9)
+    assert by_place.notes[0].startswith("'force': contacts: 1 of the right foot, the other ")
+    assert said.notes == ()
+    with pytest.raises(
+        TrialError, match=r"no force acts on the foot of side 'l': 'force': contacts: 1 of the right foot"
+    ):
+        read_ground_reaction(folder / "grf.mot", None, side="l", name="t", feet=feet())
+
+
+def test_names_of_the_columns_say_the_foot_where_feet_are_not_known(folder: Path) -> None:
+    columns = {n.replace("force_", "force_r_").replace("torque_", "torque_r_"): v for n, v in ground_reaction().items()}
+    (folder / "grf.mot").write_text(table(columns, degrees=None))
+    found = read_ground_reaction(folder / "grf.mot", None, side="r", name="t")
+    np.testing.assert_array_equal(
+        found.force_n, read_ground_reaction(folder / "grf.mot", None, side="r", name="t", feet=feet()).force_n
+    )
+    assert found.notes == ("'force_r': the right foot's, as its name says",)
+    with pytest.raises(TrialError, match="no force acts on the foot of side 'l'"):
+        read_ground_reaction(folder / "grf.mot", None, side="l", name="t")
+
+
+def test_a_force_beside_the_foot_is_marked_and_kept(folder: Path) -> None:
+    near, far = (
+        read_ground_reaction(folder / "grf.mot", folder / "loads.xml", side="r", name="t", feet={"r": feet(x)["r"]})
+        for x in (0.5, 0.1)
+    )
+    assert near.valid.all()
+    beside = far.doubts[OFF_THE_FOOT]
+    assert beside.any()
+    assert not far.valid[beside].any()
+    assert (far.point_m[beside, 0, 0] > 0.1 + 0.23 * LEG_M + 0.06).all()
+    np.testing.assert_array_equal(far.force_n, near.force_n)
+    between = far.valid_at(far.time_s[beside][[0, -1]] + [-0.001, 0.001])
+    assert not between.any()  # half way from a valid row
+    assert far.doubts_at(far.time_s) == {OFF_THE_FOOT: beside.sum()}
+    assert near.doubts_at(near.time_s) == {}
+
+
+def test_a_pull_is_marked(folder: Path) -> None:
+    columns = ground_reaction()
+    columns["force_vy"][200:204] = -100.0
+    (folder / "grf.mot").write_text(table(columns, degrees=None))
+    got = read(folder)
+    assert np.flatnonzero(got.doubts[IMPOSSIBLE]).tolist() == [200, 201, 202, 203]
+    assert got.force_n[201, 0, 1] == -100.0
+
+
+def test_a_foot_that_stands_where_no_plate_measures(folder: Path) -> None:
+    """The right foot stays where it is after the plate has gone silent at 0.8 s, but on another place before 0.2 s."""
+    standing = feet()
+    foot = standing["r"]
+    ankle = foot.ankle_m.copy()
+    ankle[foot.time_s < 0.15, 0] -= 1.5
+    moved = Foot(foot.time_s, ankle, foot.heading_rad, foot.pitch_rad, foot.leg_length_m)
+    got = read_ground_reaction(folder / "grf.mot", None, side="r", name="t", feet=standing | {"r": moved})
+    unknown = got.doubts[NO_PLATE]
+    assert unknown[got.time_s < 0.12].all()
+    assert not unknown[got.time_s > 0.21].any()
+
+
+def test_a_force_of_the_other_foot_s_plate_is_missed(folder: Path) -> None:
+    """The loads give the plate to the left foot; for a while its force acts on the right one, far from the left."""
+    change(folder, "loads.xml", "calcn_r", "calcn_l")
+    element = LOADS[LOADS.index("<ExternalForce") : LOADS.index("</objects>")].format(side="r")
+    for old, new in (("force_v", "other_v"), ("force_p", "other_p"), ("torque_", "other_m")):
+        element = element.replace(f">{old}<", f">{new}<")
+    change(folder, "loads.xml", "</objects>", element + "</objects>")
+    columns = ground_reaction()
+    columns |= {
+        n.replace("force", "other").replace("torque_", "other_m"): 0 * v for n, v in columns.items() if n != "time"
+    }
+    columns |= {f"other_p{axis}": np.zeros_like(columns["time"]) for axis in "xyz"}
+    (folder / "grf.mot").write_text(table(columns, degrees=None))
+    feet_there = feet(right_x=0.5, left_x=0.1)
+    got = read_ground_reaction(folder / "grf.mot", folder / "loads.xml", side="r", name="t", feet=feet_there)
+    missed = got.doubts[UNSURE]
+    assert missed.any()
+    assert got.time_s[missed].min() == pytest.approx((0.1 + 0.23 * LEG_M + 0.06 - 0.05) / 1.2, abs=0.01)
+    assert not got.force_n.any()
+
+
+def test_how_far_a_recording_s_forces_act_beside_a_foot(folder: Path) -> None:
+    got = read(folder)
+    assert got.beside(feet()["r"]) < 1e-4
+    assert got.beside(feet(right_x=-0.3)["r"]) > 0.2
+    nothing = GroundReaction(got.time_s, 0 * got.force_n, got.point_m, got.moment_nm, {})
+    assert nothing.beside(feet()["r"]) == 0.0
+    assert nothing.valid.all()
+
+
+def test_a_c3d_has_no_columns(folder: Path) -> None:
+    with pytest.raises(
+        TrialError, match=r"trial 1: `external_loads` names columns, which the plates of walk.c3d do not have"
+    ):
+        read(folder, force="walk.c3d")
+
+
+def test_the_third_dimension_is_kept(folder: Path) -> None:
+    columns = ground_reaction()
+    columns["force_vz"] = 0.05 * columns["force_vy"]
+    columns["force_pz"] = columns["force_px"] * 0.1
+    columns["torque_x"], columns["torque_y"] = 1.0 * (columns["force_vy"] > 0), 2.0 * (columns["force_vy"] > 0)
+    (folder / "grf.mot").write_text(table(columns, degrees=None))
+    force, point, moment = read(folder).at(np.array([0.5]))
+    np.testing.assert_allclose(force[0, 0], [columns[f"force_v{a}"][250] for a in "xyz"], atol=1e-6)
+    np.testing.assert_allclose(point[0, 0], [columns[f"force_p{a}"][250] for a in "xyz"], atol=1e-6)
+    np.testing.assert_allclose(moment[0, 0], [1.0, 2.0, 2.0], atol=1e-6)
+    flat = {n: v for n, v in columns.items() if not n.endswith(("_vz", "_pz", "_x", "_y"))}
+    (folder / "grf.mot").write_text(table(flat, degrees=None))
+    got = read(folder)
+    assert np.isnan(got.at(np.array([0.5]))[0][..., 2]).all()
+    seen = got.seen_from(np.zeros((1, 2)), np.array([0.5]))
+    assert np.isfinite(seen.moment_nm).all()

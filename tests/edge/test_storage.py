@@ -153,7 +153,14 @@ def test_binary_garbage(tmp_path: Path, suffix: str, garbage: bytes) -> None:
     refused(put(tmp_path, garbage, f"trial{suffix}"))
 
 
-@pytest.mark.parametrize("name", ["trial.txt", "trial", "trial.c3d"])
+@pytest.mark.parametrize("name", ["trial.c3d", "trial.TRC"])
+def test_markers_are_no_angles(tmp_path: Path, name: str) -> None:
+    assert "holds markers, no joint angles: name the person's OpenSim model as `osim`" in refused(
+        put(tmp_path, GOOD, name)
+    )
+
+
+@pytest.mark.parametrize("name", ["trial.txt", "trial"])
 def test_unknown_kind(tmp_path: Path, name: str) -> None:
     assert "unknown kind of file" in refused(put(tmp_path, GOOD, name))
 

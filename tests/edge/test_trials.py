@@ -7,7 +7,8 @@ from trial_files import ground_reaction, kinematics, table, write_trial
 
 from edge.errors import EdgeMskError, TrialError
 from edge.msk.model import load_model
-from edge.trials import Trial, TrialSpec, load_trial, load_trials, read_trials_file
+from edge.trial import Trial
+from edge.trials import TrialSpec, load_trial, load_trials, read_trials_file
 
 LEG = load_model("leg9")
 Columns = dict[str, np.ndarray]
@@ -149,9 +150,10 @@ IK = '[[trial]]\nkinematics = "ik.mot"\n'
         ('[[trial]]\nkinematics = "no.mot"\n', "no.mot: cannot be read (No such file or directory)"),
         ('[[trial]]\nkinematics = "a\\u0000b.mot"\n', "cannot be read"),
         ('[[trial]]\nkinematics = "."\n', "cannot be read (Is a directory)"),
-        (IK + 'ground_reaction = "grf.mot"\n', "trial 1: `ground_reaction` needs `external_loads`"),
+        (IK + 'ground_reaction = "grf.c3d"\nexternal_loads = "loads.xml"\n', "trial 1: `external_loads` names columns"),
+        (IK + 'forward = "x"\n', "trial 1: `forward`: input should be '+x', '-x'"),
         (IK + 'external_loads = "no.xml"\n', "no.xml: cannot be read"),
-        (IK + 'osim = "person.osim"\n', "`osim` cannot be used here"),
+        (IK + 'osim = "person.osim"\n', "person.osim: no such file: give the path of an OpenSim model"),
     ],
 )  # fmt: skip
 def test_unusable_trials_file(tmp_path: Path, text: str, said: str) -> None:

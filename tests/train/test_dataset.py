@@ -14,7 +14,8 @@ from edge.msk.model import Model
 from edge.sensors import playback
 from edge.sensors.frame import FrameDecoder, encode
 from edge.signals.intake import Intake
-from edge.trials import Trial, load_trials
+from edge.trial import Trial
+from edge.trials import load_trials
 from train import dataset
 from train.dataset import InputSettings, make_stretches, make_windows, split_by_time
 
@@ -154,14 +155,16 @@ def test_windows_do_not_reach_across_a_gap(tmp_path: Path) -> None:
 def test_rows_too_far_apart_for_the_device_are_refused(walk: tuple[Model, list[Trial]]) -> None:
     _, trials = walk
     every = slice(None, None, 7)  # 14 Hz
-    sparse = replace(trials[0], time_s=trials[0].time_s[every], q=trials[0].q[every], base=trials[0].base[every])
+    sparse = replace(
+        trials[0], time_s=trials[0].time_s[every], angles=trials[0].angles[every], base=trials[0].base[every]
+    )
     with pytest.raises(TrialError, match="more than 50 ms apart"):
         make_stretches(sparse, CAUSAL, MuscleMode.CORRECT)
 
 
 def test_angles_of_another_sign_are_refused(walk: tuple[Model, list[Trial]]) -> None:
     _, trials = walk
-    turned = replace(trials[0], q=trials[0].q * np.array([1.0, -1.0, 1.0]))
+    turned = replace(trials[0], angles=trials[0].angles * np.array([1.0, -1.0, 1.0]))
     with pytest.raises(TrialError, match=r"knee_angle_r.*check the sign"):
         make_stretches(turned, CAUSAL, MuscleMode.CORRECT)
 

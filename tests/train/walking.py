@@ -10,7 +10,8 @@ from click.testing import CliRunner
 from edge.cli import cli
 from edge.msk.model import Model, load_model
 from edge.storage import read_table, write_sto
-from edge.trials import Trial, load_trials
+from edge.trial import Trial
+from edge.trials import load_trials
 from tools.synthesise import synthesise
 
 

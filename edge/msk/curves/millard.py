@@ -1,67 +1,17 @@
-"""Force curves of muscle fibres: De Groote et al. 2016 (the default) and Millard et al. 2013 (for `compat`).
+"""The curves of Millard, Uchida, Seth & Delp 2013 (Journal of Biomechanical Engineering 135:021005).
 
-Lengths are normalised by the optimal fibre length, velocities by the maximal contraction velocity (lengthening positive),
-forces by the maximal isometric force.
+They are made of C2-continuous quintic Bezier arcs; each arc is given by its two end points and slopes and one curviness.
+Default shapes of OpenSim 4.6's Millard2012EquilibriumMuscle with damping or a rigid tendon, whose active force falls to zero.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-
 import numpy as np
-import numpy.typing as npt
 
-FloatArray = npt.NDArray[np.float64]
-Curve = Callable[[FloatArray], FloatArray]
-
-
-@dataclass(frozen=True)
-class Curves:
-    """One family of fibre curves."""
-
-    name: str
-    active_force_length: Curve
-    force_velocity: Curve
-    passive_force_length: Curve
+from edge.msk.curves.family import Curve, Curves
+from edge.msk.spline import FloatArray
 
 
-# --- De Groote, Kinney, Rao & Fregly 2016 (Annals of Biomedical Engineering 44:2922), equations 4 to 6 of its supplement,
-# with the digits that OpenSim's DeGrooteFregly2016Muscle uses.
-_GAUSSIANS = (  # height, centre, width at centre, change of width with length
-    (0.8150671134243542, 1.055033428970575, 0.162384573599574, 0.063303448465465),
-    (0.433004984392647, 0.716775413397760, -0.029947116970696, 0.200356847296188),
-    (0.1, 1.0, 0.353553390593274, 0.0),
-)
-_FV_D1, _FV_D2, _FV_D3, _FV_D4 = -0.3211346127989808, -8.149, -0.374, 0.8825327733249912
-_PASSIVE_SHAPE, _PASSIVE_STRAIN, _PASSIVE_MIN_LENGTH = 4.0, 0.6, 0.2
-
-
-def _degroote_active(length: FloatArray) -> FloatArray:
-    total = np.zeros_like(length)
-    for height, centre, width, slope in _GAUSSIANS:
-        # The second bell's width passes through zero at a length of 0.15: it is then no bell, and adds nothing.
-        spread = np.maximum((width + slope * length) ** 2, np.finfo(np.float64).tiny)
-        total += height * np.exp(-0.5 * (length - centre) ** 2 / spread)
-    return total
-
-
-def _degroote_velocity(velocity: FloatArray) -> FloatArray:
-    value: FloatArray = _FV_D1 * np.arcsinh(_FV_D2 * velocity + _FV_D3) + _FV_D4
-    return value
-
-
-def _degroote_passive(length: FloatArray) -> FloatArray:
-    # Shifted so that the force is zero at the shortest length (0.2) instead of slightly negative below the optimal one.
-    offset = np.exp(_PASSIVE_SHAPE * (_PASSIVE_MIN_LENGTH - 1.0) / _PASSIVE_STRAIN)
-    value: FloatArray = (np.exp(_PASSIVE_SHAPE * (length - 1.0) / _PASSIVE_STRAIN) - offset) / (
-        np.exp(_PASSIVE_SHAPE) - offset
-    )
-    return value
-
-
-# --- Millard, Uchida, Seth & Delp 2013 (Journal of Biomechanical Engineering 135:021005): curves made of C2-continuous
-# quintic Bezier arcs; each arc is given by its two end points and slopes and one curviness.
 def _corner_arc(
     start: tuple[float, float, float], end: tuple[float, float, float], curviness: float
 ) -> tuple[FloatArray, FloatArray]:
@@ -103,7 +53,7 @@ def _bezier_curve(knots: list[tuple[float, float, float]], curviness: list[float
     return curve_function
 
 
-def _millard_active() -> Curve:
+def _active() -> Curve:
     # Default shape: zero outside 0.4441 to 1.8123, kink at 0.73, shallow ascending slope 0.8616, plateau at 1.
     x0, x1, x2, x3, slope, minimum = 0.4441, 0.73, 1.0, 1.8123, 0.8616, 0.0
     half_plateau = 0.05 * x2
@@ -122,7 +72,7 @@ def _millard_active() -> Curve:
     return _bezier_curve(knots, [1.0] * 5)
 
 
-def _millard_velocity() -> Curve:
+def _velocity() -> Curve:
     # Default slopes: 0 and 0.25 at and near the fastest shortening, 5 isometric, 0.15 and 0 near and at the fastest
     # lengthening, where the force is 1.4.
     near_slope_c, near_slope_e, isometric, top = 0.25, 0.15, 5.0, 1.4
@@ -136,7 +86,7 @@ def _millard_velocity() -> Curve:
     return _bezier_curve(knots, [0.6, 0.6, 0.9, 0.9])
 
 
-def _millard_passive() -> Curve:
+def _passive() -> Curve:
     # Default shape: no force up to the optimal length, unit force at 70 % strain, stiffness 0.2 at low force.
     zero, one, low_stiffness, curviness = 0.0, 0.7, 0.2, 0.75
     high_stiffness = 2.0 / (one - zero)
@@ -150,5 +100,31 @@ def _millard_passive() -> Curve:
     )
 
 
-DEGROOTE_2016 = Curves("DeGrooteFregly2016", _degroote_active, _degroote_velocity, _degroote_passive)
-MILLARD_2013 = Curves("Millard2013", _millard_active(), _millard_velocity(), _millard_passive())
+def _toe_and_line() -> Curve:
+    """Tendon force over the strain in units of the strain at a force of 1.
+
+    Default shape: 1.375 times as stiff as the secant at a force of 1, straight down to two thirds of it, where the toe ends.
+    """
+    stiffness, toe_y, curviness = 1.375, 2.0 / 3.0, 0.5
+    toe_x = 1.0 + (toe_y - 1.0) / stiffness
+    foot_x = 0.1 * toe_x
+    middle_y = 0.5 * toe_y
+    middle_x = 1.0 + (middle_y - 1.0) / stiffness
+    middle_slope = middle_y / (middle_x - foot_x)
+    control_x = foot_x + 0.5 * (middle_x - foot_x)
+    control_y = middle_slope * (control_x - foot_x)
+    return _bezier_curve(
+        [(0.0, 0.0, 0.0), (control_x, control_y, middle_slope), (toe_x, toe_y, stiffness)], [curviness, curviness]
+    )
+
+
+_TENDON = _toe_and_line()
+
+
+def _tendon(length: FloatArray, strain: FloatArray) -> FloatArray:
+    return _TENDON((length - 1.0) / strain)
+
+
+MILLARD_2013 = Curves(
+    "millard2013", _active(), _velocity(), _passive(), _tendon, tendon_strain=0.049, fiber_damping=0.1
+)
