@@ -45,6 +45,7 @@ def opensim() -> ModuleType:
         module = importlib.import_module("opensim")
     except ImportError:
         _absent("OpenSim is not installed: pip install 'edge-msk[opensim]'")
+    module.Logger.removeFileSink()
     module.Logger.setLevelString("Error")
     return module
 

@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from edge.c3d import read_c3d
-from edge.errors import FileError, MissingExtraError, TrialError
+from edge.errors import FileError, TrialError
 from edge.laboratory import find_axes, markers
 from edge.msk.spline import FloatArray
 from edge.storage import Table, read_text
+from tools.opensim_module import load_opensim
 
 _FEWEST = 3  # of seen markers in a frame: fewer place no body
 _ACCURACY = 1e-7  # at 1e-5, the default of OpenSim's tool, it stops up to 1.3 deg before the best posture
@@ -57,13 +58,9 @@ def solve(
 
     path: the markers' file, named in errors and in the table. Raises FileError, TrialError, or MissingExtraError.
     """
-    try:
-        import opensim
-    except ImportError:
-        raise MissingExtraError("opensim", "opensim", "inverse kinematics of markers") from None
+    opensim = load_opensim("inverse kinematics of markers")
     if not osim.is_file():
         raise FileError(f"{osim}: no such file: give the path of an OpenSim model (.osim)")
-    opensim.Logger.setLevelString("Error")
     try:
         model = opensim.Model(str(osim))
         state = model.initSystem()

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from edge.errors import FileError, MissingExtraError, ModelError
+from edge.errors import FileError, ModelError
 from edge.msk.anatomy import Base, BaseLink, Segment
 from edge.msk.spline import FloatArray, Spline
 from tools.limbs import AnglePlan, Limb, MassPlan
+from tools.opensim_module import load_opensim
 
 STANDARD_MASS_KG = 75.0  # of the body, where a model's bodies have no mass
 
@@ -29,13 +30,9 @@ class OpenSimLimb:
     """
 
     def __init__(self, path: Path, limb: Limb, side: str = "r", extra: Collection[str] = ()) -> None:
-        try:
-            import opensim
-        except ImportError:
-            raise MissingExtraError("opensim", "opensim", "import-model") from None
+        opensim = load_opensim("import-model")
         if not path.is_file():
             raise FileError(f"{path}: no such file: give the path of an OpenSim model (.osim)")
-        opensim.Logger.setLevelString("Error")
         try:
             self.model = opensim.Model(str(path))
             self.state = self.model.initSystem()

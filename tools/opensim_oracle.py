@@ -8,15 +8,16 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import opensim
+
+from tools.opensim_module import load_opensim
+
+opensim = load_opensim("comparisons with OpenSim")
 
 FloatArray = npt.NDArray[np.float64]
 
 CUTOFF_HZ = 6.0
 CONVERGENCE = 1e-8  # at OpenSim's default 1e-4 its optimiser stops with activations that are wrong by 0.001
 _SAME_S = 1e-6  # files hold eight decimals
-
-opensim.Logger.setLevelString("Error")
 
 
 @dataclass(frozen=True)
