@@ -10,7 +10,7 @@ OpenSim's own inverse dynamics; and what is left when all joint torques are Open
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -65,6 +65,8 @@ class Agreement:
     group_activation_r2: Mapping[str, float]
     group_activation_rmse: Mapping[str, float]
     group_force_rmse_n: Mapping[str, float]
+    muscle_activation_r2: Mapping[str, float]
+    muscle_activation_rmse: Mapping[str, float]
 
 
 @dataclass(frozen=True)
@@ -125,17 +127,22 @@ def _agreement(muscles: HillMuscles, trial: Trial, at: FloatArray, torque: Float
         )
     )
 
-    def rmse(values: FloatArray, reference: FloatArray) -> dict[str, float]:
-        return dict(zip(GROUPS, np.sqrt(((values - reference) ** 2).mean(axis=0)).tolist(), strict=True))
+    def rmse(keys: Iterable[str], values: FloatArray, reference: FloatArray) -> dict[str, float]:
+        return dict(zip(keys, np.sqrt(((values - reference) ** 2).mean(axis=0)).tolist(), strict=True))
+
+    def r2(keys: Iterable[str], values: FloatArray, reference: FloatArray) -> dict[str, float]:
+        return {key: _r2(values[:, [i]], reference[:, [i]]) for i, key in enumerate(keys)}
 
     return Agreement(
         _r2(activation, true_activation, true_activation.mean()),
         _r2(force, true_force, true_force.mean()),
         _r2(activation, true_activation),
         _r2(force, true_force),
-        {group: _r2(activation[:, [i]], true_activation[:, [i]]) for i, group in enumerate(GROUPS)},
-        rmse(activation, true_activation),
-        rmse(force, true_force),
+        r2(GROUPS, activation, true_activation),
+        rmse(GROUPS, activation, true_activation),
+        rmse(GROUPS, force, true_force),
+        r2(names, ours.activation, theirs.activation[:, columns]),
+        rmse(names, ours.activation, theirs.activation[:, columns]),
     )
 
 
@@ -178,6 +185,15 @@ def report(people: list[Person]) -> str:
                 for g in GROUPS
             ]
             lines.append(f"| {p.name} | " + " | ".join(cells) + " |")
+    lines += ["", "lever rule, by muscle: R2 of activation (RMSE); those of RMSE below 0.01 are left out:", ""]
+    for p in people:
+        a = p.agreement[METHODS[0]]
+        cells = [
+            f"{name} {a.muscle_activation_r2[name]:.2f} ({rmse:.3f})"
+            for name, rmse in sorted(a.muscle_activation_rmse.items(), key=lambda item: -item[1])
+            if rmse >= 0.01
+        ]
+        lines.append(f"* {p.name}: " + ", ".join(cells))
     return "\n".join(lines) + "\n"
 
 
