@@ -73,10 +73,10 @@ class Trial:
         """The recorded times from the trial's start to its end."""
         return self.time_s[self.within(self.time_s)]
 
-    def frames_outside_model(self) -> int:
-        """Number of recorded frames whose angles the model's geometry is not valid for.
+    def frames_outside_model(self) -> dict[str, int]:
+        """In how many recorded frames each angle leaves the range that the model's geometry is valid for; those that do.
 
-        Raises TrialError when they are most of the trial: then a sign or a unit is wrong.
+        Raises TrialError when joints do in most of the trial: then a sign or a unit is wrong.
         """
         model, q = self.model, self.q[self.within(self.time_s)]
         outside = ~model.in_range(q)
@@ -87,7 +87,30 @@ class Trial:
                 f"({np.degrees(joint.range_rad[0]):.0f} to {np.degrees(joint.range_rad[1]):.0f} deg) in {outside.mean():.0%} of "
                 "the frames: check the sign and unit of the column, or import a model with a wider range"
             )
-        return int(outside.sum())
+        angles = self.angles[self.within(self.time_s)]
+        counts = {
+            a.name: int(((angles[:, i] < a.range_rad[0]) | (angles[:, i] > a.range_rad[1])).sum())
+            for i, a in enumerate(model.coordinates)
+        }
+        return {name: count for name, count in counts.items() if count}
+
+    def notes(self) -> list[str]:
+        """What is to be known of how the torques come about, each in a few words."""
+        found = list(self.ground_reaction.notes) if self.ground_reaction is not None else []
+        if self.torques:
+            found.append(f"torques of {', '.join(self.torques)} are those of the file")
+        if ADDUCTION in self.model.row_names and ADDUCTION not in self.torques and self.ground_reaction is not None:
+            if self._adduction_in_space():
+                found.append("hip adduction torque from the ground reaction in space")
+            else:
+                found.append("hip adduction torque by the lever rule, which holds in steady walking alone")
+        if self.spatial is not None and self.ground_reaction is not None and not self.ground_reaction.in_space:
+            found.append("the ground reaction is known in the plane alone: it is taken as seen from the side")
+        return found
+
+    def _adduction_in_space(self) -> bool:
+        known = self.spatial is not None and (self.ground_reaction is None or self.ground_reaction.in_space)
+        return known and self.adduction != "lever"
 
     def kinematics(self, at_s: FloatArray) -> Kinematics:
         """Zero-phase kinematics at the given times, filtered over the whole recording as OpenSim does."""
@@ -193,20 +216,52 @@ class Trial:
         return SpatialJoints(center.reshape(shape), axis.reshape(shape))
 
     def _adduction_torque(self, at_s: FloatArray) -> FloatArray:
-        reaction = self._reaction()
-        known = self.spatial is not None and reaction.in_space
-        if self.adduction == "space" and not known:
+        if self._adduction_in_space():
+            return self._adduction_torque_in_space(at_s)
+        if self.touches_nothing:
+            raise TrialError(
+                f"{self.name}: the torque of the row '{ADDUCTION}' is not known without contact but from places in space: "
+                "name the person's OpenSim model with `osim`, or do without the row"
+            )
+        if self.adduction == "space":
             raise TrialError(
                 f'{self.name}: hip_adduction = "space" needs `osim`, the person\'s OpenSim model, and a ground reaction in three '
                 'dimensions: add them, or set hip_adduction = "lever"'
             )
-        if self.adduction == "lever" or not known:
-            return lever_rule(reaction.at(at_s)[0][..., 1].sum(axis=1), self.model.leg_length_m)
+        return lever_rule(self._reaction().at(at_s)[0][..., 1].sum(axis=1), self.model.leg_length_m)
+
+    def _adduction_torque_in_space(self, at_s: FloatArray) -> FloatArray:
         motion, joints = self.kinematics(at_s), self._joints_at(at_s)
-        force, moment = reaction.about_origin(at_s)
-        origin, hip = np.zeros_like(force), joints.center_m[:, 0]
+        nothing = np.zeros((len(at_s), 3))
+        force, moment = (nothing, nothing) if self.touches_nothing else self._reaction().about_origin(at_s)
+        mass = sum(segment.mass_kg for segment in self.model.segments)
         side: Side = "r" if self.side == "r" else "l"
-        return hip_adduction_torque(force, origin, hip, motion.tilt + motion.q[:, 0], side, moment_nm=moment)
+        return hip_adduction_torque(
+            force,
+            nothing,
+            joints.center_m[:, 0],
+            motion.tilt + motion.q[:, 0],
+            side,
+            moment_nm=moment,
+            limb_mass_kg=mass,
+            limb_com_m=self._limb_com(motion, joints),
+            gravity_mps2=self.model.gravity_mps2,
+        )
+
+    def _limb_com(self, motion: Kinematics, joints: SpatialJoints) -> FloatArray:
+        """Centre of mass of the limb in space (frames, 3): each segment's lies on its link, as far along as in the plane."""
+        total, mass = np.zeros((len(motion), 3)), 0.0
+        for i, segment in enumerate(self.model.segments):
+            along = 0.0
+            if i + 1 < len(self.model.joints):
+                link = self.model.joints[i + 1].center.evaluate(motion.q[:, i + 1])[0]
+                along = float(np.mean(link @ np.array(segment.com_m) / (link**2).sum(axis=1)))
+                step = joints.center_m[:, i + 1] - joints.center_m[:, i]
+            else:
+                step = np.zeros_like(total)
+            total += segment.mass_kg * (joints.center_m[:, i] + along * step)
+            mass += segment.mass_kg
+        return total / mass
 
 
 def _turned(angle: FloatArray, offset: tuple[float, float]) -> FloatArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import numpy.typing as npt
@@ -27,6 +28,22 @@ def recorded_angles(table: Table, model: Model, side: str) -> FloatArray:
     are zero. Raises TrialError naming the column."""
     joints = [_angle(table, j.coordinate.format(side=side), j.name) * j.sign for j in model.joints]
     return np.stack([*joints, *(_outside(table, angle, side) for angle in model.outside)], axis=1)
+
+
+def in_radians(table: Table) -> Table:
+    """A .csv's table with OpenSim's column names and angles in rad; other files are returned as they are."""
+    if table.in_degrees is not None:
+        return table
+    factors = np.ones(len(table.columns))
+    names = []
+    for i, column in enumerate(table.columns):
+        stem, _, unit = column.rpartition("_")
+        if stem and unit in ("deg", "rad"):
+            factors[i] = math.pi / 180.0 if unit == "deg" else 1.0
+            names.append(stem)
+        else:
+            names.append(column)
+    return replace(table, columns=tuple(names), data=table.data * factors, in_degrees=False)
 
 
 def require_sampling(table: Table) -> None:

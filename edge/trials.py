@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from edge.desktop import desktop
-from edge.errors import FileError, TrialError
+from edge.errors import FileError, ModelError, TrialError
 from edge.ground_reaction import read_ground_reaction
 from edge.msk.loads import with_load
 from edge.msk.model import Model
@@ -19,7 +19,7 @@ from edge.msk.scaling import scale_uniformly
 from edge.recorded_feet import recorded_feet, require_degrees
 from edge.storage import Table, read_table, read_text
 from edge.trial import Adduction, FloatArray, Trial
-from edge.trial_columns import base_motion, recorded_angles, require_sampling
+from edge.trial_columns import base_motion, in_radians, recorded_angles, require_sampling
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -109,6 +109,7 @@ def _explained(error: ValidationError) -> str:
 
 def load_trial(spec: TrialSpec, model: Model, *, name: str) -> Trial:
     """One trial with the model made the person's. Raises FileError, TrialError or ModelError naming `name` and the file."""
+    _require_use(spec, model, name)
     table = _kinematics(spec, name)
     require_sampling(table)
     person = _person(spec, model, name)
@@ -132,10 +133,26 @@ def load_trial(spec: TrialSpec, model: Model, *, name: str) -> Trial:
         torques={} if spec.torque is None else _given_torques(spec, person),
     )
     if spec.osim is not None and spec.base == "measured":
-        trial = replace(trial, spatial=desktop("tools.person:spatial_motion")(spec.osim, person, table, spec.side))
+        trial = replace(
+            trial, spatial=desktop("tools.person:spatial_motion")(spec.osim, person, in_radians(table), spec.side)
+        )
+    for row, (time, _) in trial.torques.items():
+        trial = _overlapping(trial, spec, f"the torque of '{row}'", float(time[0]), float(time[-1]))
     if spec.ground_reaction is None and spec.external_loads is None:
         return trial
     return _with_ground_reaction(trial, spec, table)
+
+
+def _overlapping(trial: Trial, spec: TrialSpec, what: str, first_s: float, last_s: float) -> Trial:
+    """The trial where another recording overlaps it; a range that was asked for must be there."""
+    start = max(trial.start_s, first_s) if spec.start_s is None else trial.start_s
+    end = min(trial.end_s, last_s) if spec.end_s is None else trial.end_s
+    if start < first_s - 1e-6 or end > last_s + 1e-6 or start >= end:
+        raise TrialError(
+            f"{trial.name}: {what} is recorded from {first_s:g} to {last_s:g} s, the trial runs from {trial.start_s:g} to "
+            f"{trial.end_s:g} s: set start_s and end_s inside both"
+        )
+    return replace(trial, start_s=start, end_s=end)
 
 
 def _with_ground_reaction(trial: Trial, spec: TrialSpec, table: Table) -> Trial:
@@ -157,15 +174,24 @@ def _with_ground_reaction(trial: Trial, spec: TrialSpec, table: Table) -> Trial:
     )
     require_degrees(table, person, spec.side, trial.q, trial.base, reaction)
     first, last = float(reaction.time_s[0]), float(reaction.time_s[-1])
-    # A range that was not asked for is where both recordings overlap; one that was must be there.
-    start = max(trial.start_s, first) if spec.start_s is None else trial.start_s
-    end = min(trial.end_s, last) if spec.end_s is None else trial.end_s
-    if start < first - 1e-6 or end > last + 1e-6 or start >= end:
-        raise TrialError(
-            f"{name}: ground reaction is recorded from {first:g} to {last:g} s, the trial runs from {trial.start_s:g} to "
-            f"{trial.end_s:g} s: set start_s and end_s inside both"
-        )
-    return replace(trial, ground_reaction=reaction, start_s=start, end_s=end)
+    return replace(_overlapping(trial, spec, "ground reaction", first, last), ground_reaction=reaction)
+
+
+def _require_use(spec: TrialSpec, model: Model, name: str) -> None:
+    """Raise TrialError for a key that would do nothing: whoever wrote it expects something of it."""
+    markers = spec.kinematics.suffix.lower() == ".c3d"
+    plates = spec.ground_reaction is not None and spec.ground_reaction.suffix.lower() == ".c3d"
+    for key, used, needs in (
+        ("load_at_m", spec.load_kg is not None, "`load_kg`"),
+        ("ik_setup", markers, "a .c3d as `kinematics`"),
+        ("forward", markers or plates, "a .c3d"),
+        ("up", markers or plates, "a .c3d"),
+    ):
+        if getattr(spec, key) is not None and not used:
+            raise TrialError(f"{name}: `{key}` needs {needs}: add that, or remove the key")
+    own_side = model.source.get("side")
+    if own_side is not None and own_side != spec.side and not any("{side}" in j.coordinate for j in model.joints):
+        raise TrialError(f"{name}: the model '{model.name}' is of the side '{own_side}': set side = \"{own_side}\"")
 
 
 def _kinematics(spec: TrialSpec, name: str) -> Table:
@@ -190,7 +216,12 @@ def _person(spec: TrialSpec, model: Model, name: str) -> Model:
             raise TrialError(f"{name}: `osim` says how large the person is: remove mass_kg, leg_length_m and height_m")
         person: Model = desktop("tools.person:person_model")(spec.osim, model, spec.side)
     else:
-        person = scale_uniformly(model, mass_kg=spec.mass_kg, leg_length_m=spec.leg_length_m, height_m=spec.height_m)
+        try:
+            person = scale_uniformly(
+                model, mass_kg=spec.mass_kg, leg_length_m=spec.leg_length_m, height_m=spec.height_m
+            )
+        except ModelError as error:
+            raise TrialError(f"{name}: {error}") from None
     if spec.load_kg is None:
         return person
     if spec.load_at_m is None:

@@ -24,9 +24,11 @@ from edge.msk.spline import FloatArray
 from edge.storage import write_text
 from tools.length_fit import choose_length, halton, jumps, sample_states
 from tools.limbs import LIMBS, Limb
-from tools.opensim_limb import OpenSimLimb
+from tools.opensim_curves import curve_parameters
+from tools.opensim_limb import ASSUMED_MASS, OpenSimLimb
 from tools.segment_shares import inertia_terms, length_shares
 
+IMPORT_FORMAT = 3  # counts changes of what an import makes of the same OpenSim model
 _PROBES = 150
 _STEP_RAD = 1e-4
 _CROSSING_MM = 0.05  # a muscle crosses an angle when its length ever changes by more than this with it
@@ -96,6 +98,7 @@ def import_muscle(limb: OpenSimLimb, muscle: Any, name: str) -> Muscle:
         max_contraction_velocity=float(muscle.getMaxContractionVelocity()),
         length=function,
         fit=fit,
+        curves=curve_parameters(limb.osim, muscle, f"{limb.path}: muscle '{muscle.getName()}'"),
     )
 
 
@@ -126,6 +129,7 @@ def import_limb(
     side: str = "r",
     rows: Collection[str] = (),
     angles: Collection[str] = (),
+    ranges_rad: Mapping[str, tuple[float, float]] | None = None,
     muscles: Mapping[str, str] | None = None,
     licence: str | None = None,
     progress: Callable[[str], None] | None = None,
@@ -133,10 +137,12 @@ def import_limb(
     """Make a planar model of one limb.
 
     `rows` are angles beside the joints in which the muscles shall be balanced too, `angles` are such that only their lengths
-    shall depend on. `muscles` maps our names to OpenSim's
+    shall depend on; `ranges_rad` widens or narrows the limb's own ranges of angles by name. `muscles` maps our names to OpenSim's
     without the side suffix; None takes all of that side that cross a joint of the limb; an empty mapping takes none, and
     the result serves inverse dynamics alone. Raises FileError, ModelError or MissingExtraError.
     """
+    if ranges_rad:
+        limb = limb.with_ranges(ranges_rad)
     known = [a.name for a in (*limb.neighbours, *limb.out_of_plane)]
     unknown = [angle for angle in (*rows, *angles) if angle not in known]
     if unknown:
@@ -187,7 +193,8 @@ def import_limb(
             "software": f"OpenSim {source.osim.GetVersion()}",
             "credits": str(source.model.getCredits()).strip(),
             "licence": licence or "not stated to edge-msk import-model; see the credits",
-            **({"segment_masses": limb.mass.source} if source.standard_mass and limb.mass else {}),
+            **({"body_mass": ASSUMED_MASS} if source.standard_mass else {}),
+            **({"segment_masses": limb.mass.source} if source.massless and limb.mass else {}),
         },
     )
 

@@ -22,7 +22,7 @@ from edge.msk.length_functions import (
 )
 from edge.msk.spline import FloatArray
 
-MAX_DEGREE = {1: 12, 2: 10, 3: 8, 4: 6}  # by number of crossed angles
+MAX_DEGREE = {1: 12, 2: 10, 3: 8, 4: 6, 5: 5, 6: 4}  # by number of crossed angles
 # By number of crossed angles: intervals in one of the angles, each in turn, and in the others. A via point comes and goes
 # with one angle.
 _SPLINES: dict[int, tuple[tuple[int, int], ...]] = {
@@ -38,7 +38,7 @@ _ROUGH_DEGREE = 6  # of the function from which jumps are told
 _JUMP_MM = 3.0
 _MOST_JUMPS = 0.02  # of the states; where there are more, they are no exceptions
 _RIDGE = 1e-7  # keeps splines still where no state was sampled
-_SAMPLES = {1: 1500, 2: 1500, 3: 2500, 4: 3500}
+_SAMPLES = {1: 1500, 2: 1500, 3: 2500, 4: 3500, 5: 4500, 6: 5500}
 
 
 def halton(count: int, dimensions: int) -> FloatArray:

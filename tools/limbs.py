@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -54,6 +55,22 @@ class Limb:
     suffix: str = "_{side}"  # of muscle names
     end_body: str | None = None  # whose origin ends the segment of a limb of one joint
     mass: MassPlan | None = None
+
+    def with_ranges(self, ranges_rad: Mapping[str, tuple[float, float]]) -> Limb:
+        """The limb with other ranges (rad) of the angles that are named."""
+
+        def ranged(angles: tuple[AnglePlan, ...]) -> tuple[AnglePlan, ...]:
+            return tuple(
+                replace(a, range_deg=tuple(np.degrees(ranges_rad[a.name]))) if a.name in ranges_rad else a
+                for a in angles
+            )
+
+        return replace(
+            self,
+            joints=ranged(self.joints),
+            neighbours=ranged(self.neighbours),
+            out_of_plane=ranged(self.out_of_plane),
+        )
 
 
 HIP = AnglePlan("hip", "hip_flexion_{side}", (-35.0, 90.0))

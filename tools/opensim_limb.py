@@ -16,8 +16,11 @@ from edge.msk.spline import FloatArray, Spline
 from tools.limbs import AnglePlan, Limb, MassPlan
 from tools.opensim_module import load_opensim
 
-STANDARD_MASS_KG = 75.0  # of the body, where a model's bodies have no mass
+STANDARD_MASS_KG = 75.0  # of the body, where a model's bodies do not say it
+ASSUMED_MASS = f"{STANDARD_MASS_KG:g} kg, assumed: the OpenSim model is not of a whole body"
+_TRUNK = ("pelvis", "torso")  # a model with such a body is one of the whole body
 
+_ROTATIONAL = 1  # OpenSim's Coordinate::MotionType
 _CENTER_KNOTS = 81
 _CENTER_MM = 0.01  # a joint centre that moves less than this is constant
 
@@ -50,6 +53,9 @@ class OpenSimLimb:
         self.outside = (*limb.neighbours, *(a for a in limb.out_of_plane if a.name in extra))
         self.angles = (*limb.joints, *self.outside)
         coordinates = {c.getName(): c for c in self.model.getCoordinateSet()}
+        for coordinate in coordinates.values():  # whatever pose the model was saved in
+            if coordinate.getMotionType() == _ROTATIONAL and not coordinate.get_locked():
+                coordinate.setValue(self.state, 0.0, False)
         self.coordinates = [self._coordinate(coordinates, a.coordinate) for a in self.angles]
         self.links = [self._coordinate(coordinates, name) for name in limb.links]
         self.couplers = self._couplers()
@@ -212,11 +218,18 @@ class OpenSimLimb:
         return 2.0 * float(np.hypot(*self.segment(0, "end").com_m))
 
     @property
-    def standard_mass(self) -> bool:
-        """Whether the model has no masses, so that an average person's are taken."""
+    def massless(self) -> bool:
+        """Whether the model's bodies have no mass."""
         return float(self.model.getTotalMass(self.state)) <= 0.0
 
+    @property
+    def standard_mass(self) -> bool:
+        """Whether the model does not say what the whole body weighs: its bodies are massless, or those of a limb alone."""
+        trunk = any(word in body.getName().lower() for body in self.model.getBodySet() for word in _TRUNK)
+        return self.massless or (self.limb.position is None and not trunk)
+
     def body_mass_kg(self) -> float:
+        """Of the whole body: segments are scaled by a person's mass over it."""
         return STANDARD_MASS_KG if self.standard_mass else float(self.model.getTotalMass(self.state))
 
     def gravity_mps2(self) -> float:

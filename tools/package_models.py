@@ -7,8 +7,10 @@ FOLDER holds the OpenSim models as the table below names them (the layout of EDG
 
 from __future__ import annotations
 
+import math
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
@@ -42,6 +44,8 @@ _HIP_RAJAGOPAL = (
 _SHANK_RAJAGOPAL = "gaslat gasmed recfem soleus tibant vasint vaslat vasmed"
 # Without a torque row, but the hip's moment arms are wrong by millimetres where it is turned and that is not known.
 _TURNS = ("hip_rotation", "subtalar")
+# Rajagopal's paths have no jumps there.
+_WIDE = {"hip_adduction": (-25.0, 25.0), "hip_rotation": (-25.0, 25.0), "subtalar": (-25.0, 25.0)}
 _ELBOW5 = "TRIlong TRIlat TRImed BIClong BICshort"
 
 
@@ -55,6 +59,7 @@ class Recipe:
     muscles: str | None = None
     rows: tuple[str, ...] = ()
     angles: tuple[str, ...] = ()
+    ranges_deg: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
 
 RECIPES = {
@@ -62,7 +67,7 @@ RECIPES = {
     "leg10": Recipe(_GAIT2392, "leg", _CC_BY_3, _LEG10),
     "leg32": Recipe(_GAIT2392, "leg", _CC_BY_3, f"{_HIP_2392} {_SHANK_2392}", ("hip_adduction",), _TURNS),
     "leg32_rajagopal": Recipe(
-        _RAJAGOPAL, "leg", _NOT_STATED, f"{_HIP_RAJAGOPAL} {_SHANK_RAJAGOPAL}", ("hip_adduction",), _TURNS
+        _RAJAGOPAL, "leg", _NOT_STATED, f"{_HIP_RAJAGOPAL} {_SHANK_RAJAGOPAL}", ("hip_adduction",), _TURNS, _WIDE
     ),
     "leg43": Recipe(_GAIT2392, "leg", _CC_BY_3, None, ("hip_adduction", "hip_rotation", "subtalar")),
     "knee5": Recipe(_GAIT2392, "knee", _CC_BY_3, "bifemlh bifemsh semiten med_gas lat_gas"),
@@ -90,6 +95,9 @@ def main(folder: Path, names: tuple[str, ...]) -> None:
             name=name,
             rows=recipe.rows,
             angles=recipe.angles,
+            ranges_rad={
+                name: (math.radians(low), math.radians(high)) for name, (low, high) in recipe.ranges_deg.items()
+            },
             muscles=muscle_names(recipe.muscles),
             licence=recipe.licence,
             progress=partial(_fitted, name),

@@ -17,7 +17,6 @@ from pathlib import Path
 import click
 import numpy as np
 
-from edge import __version__
 from edge.errors import FileError, ModelError, TrialError
 from edge.msk.model import Model, load_model
 from edge.msk.own_axes import SpatialJoints
@@ -26,7 +25,7 @@ from edge.msk.segment_angles import angles_from_centers
 from edge.signals import zero_phase
 from edge.storage import Table, write_text
 from edge.trial import SpatialMotion
-from tools.import_opensim import import_limb
+from tools.import_opensim import IMPORT_FORMAT, import_limb
 from tools.limbs import Limb, limb_of
 from tools.opensim_limb import OpenSimLimb
 from tools.projected_centers import joint_centers_3d
@@ -43,7 +42,10 @@ def person_model(osim: Path, model: Model, side: str) -> Model:
     """
     limb = limb_of(model)
     beside = [angle.name for angle in model.outside]
-    body = import_limb(osim, limb, name=model.name, side=side, rows=model.outside_rows, angles=beside, muscles={})
+    ranges = {angle.name: angle.range_rad for angle in model.coordinates}
+    body = import_limb(
+        osim, limb, name=model.name, side=side, rows=model.outside_rows, angles=beside, ranges_rad=ranges, muscles={}
+    )
     if _has_muscles(osim, limb, side, model.muscle_names):
         return _imported(osim, limb, model, side)
     lengths = zip(_links(body), _links(model), strict=True)
@@ -52,7 +54,7 @@ def person_model(osim: Path, model: Model, side: str) -> Model:
     first, last = (factors[0], factors[-1]) if factors else (body.leg_length_m / model.leg_length_m,) * 2
     by_segment = zip((segment.name for segment in model.segments), [*factors, last], strict=True)
     scaled = scale_segments(model, {**dict.fromkeys(model.part_names, first), **dict(by_segment)})
-    return replace(body, muscles=scaled.muscles, outside=model.outside, source=model.source)
+    return replace(body, muscles=scaled.muscles, source={**body.source, "muscles": dict(model.source)})
 
 
 def _links(model: Model) -> list[float]:
@@ -69,7 +71,7 @@ def _has_muscles(osim: Path, limb: Limb, side: str, names: Sequence[str]) -> boo
 
 def _imported(osim: Path, limb: Limb, model: Model, side: str) -> Model:
     key = hashlib.sha256(osim.read_bytes())
-    key.update(json.dumps([__version__, model.sha256, side]).encode())
+    key.update(json.dumps([IMPORT_FORMAT, model.sha256, side]).encode())
     cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "edge-msk" / "people"
     path = cache / f"{key.hexdigest()[:32]}.json"
     try:
@@ -83,6 +85,7 @@ def _imported(osim: Path, limb: Limb, model: Model, side: str) -> Model:
         side=side,
         rows=model.outside_rows,
         angles=[angle.name for angle in model.outside],
+        ranges_rad={angle.name: angle.range_rad for angle in model.coordinates},
         muscles={name: name for name in model.muscle_names},
     )
     try:

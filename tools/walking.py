@@ -24,7 +24,7 @@ import numpy.typing as npt
 from scipy.interpolate import CubicSpline, make_interp_spline
 from scipy.optimize import brentq
 
-from edge.msk.dynamics import joint_centers
+from edge.msk.chain import joint_centers
 from edge.msk.model import Model
 from tools.normative_gait import (
     PRESSURE_SPEED_MPS,

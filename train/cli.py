@@ -22,7 +22,7 @@ from edge.msk.model import load_model
 from edge.signals.differentiate import METHODS
 from edge.storage import write_sto
 from edge.trials import load_trials
-from train.evaluate import Series, evaluate, with_ground_reaction
+from train.evaluate import Series, evaluate, require_torques
 
 
 @click.command(
@@ -106,8 +106,8 @@ def train_command(
 ) -> None:
     """Train a subject bundle without labels: the physics of the recorded movement is the loss.
 
-    Every trial needs its ground reaction. The last fifth of each trial judges a first network; the one in the bundle is
-    then trained on everything.
+    Every trial needs its torques: by its ground reaction, or because the limb touches nothing, or given. The last fifth of
+    each trial judges a first network; the one in the bundle is then trained on everything.
     """
     from train.subject import SubjectSettings, train_subject
     from train.trainer import TrainerSettings
@@ -122,7 +122,7 @@ def train_command(
         raise click.UsageError(f"--look-ahead {look_ahead} must be smaller than --window {window}")
     model = load_model(model_name)
     trials = load_trials(trials_file, model)
-    with_ground_reaction(trials, "training")
+    require_torques(trials, "training")
     settings = SubjectSettings(
         head=head,
         causal=inputs == "causal",
@@ -222,11 +222,11 @@ def evaluate_command(
     trials = load_trials(trials_file, bundle.model)
     files = None if references == ("so",) else [Path(r) for r in references]
     if files is None:
-        with_ground_reaction(trials, "--reference so")
+        require_torques(trials, "--reference so")
     training = None
     if baselines is not None:
         training = load_trials(baselines, bundle.model)
-        with_ground_reaction(training, "--baselines")
+        require_torques(training, "--baselines")
     figures, estimates = evaluate(bundle, trials, files, training)
     if figures["frames_trained_on"]:
         click.echo(

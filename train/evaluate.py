@@ -127,8 +127,8 @@ def reference_from_file(
     activation = columns([f"{m}_activation" for m in model.muscle_names])
     force = columns([f"{m}_force" for m in model.muscle_names])
     if torque is not None and activation is None and force is None:
-        motion = trial.kinematics(times)
-        solution = share_torque(HillMuscles.of(model, bundle.manifest.muscle_mode), motion.q, motion.qd, torque)
+        muscles = HillMuscles.of(model, bundle.manifest.muscle_mode)
+        solution = share_torque(muscles, *trial.muscle_angles(times), torque)
         activation, force = solution.activation, solution.force_n
     if activation is None and force is None:
         raise TrialError(
@@ -259,8 +259,12 @@ def _same_moments(windows: Windows, times: FloatArray, trial: Trial) -> Windows:
     return windows.take(nearest)
 
 
-def with_ground_reaction(trials: Sequence[Trial], purpose: str) -> None:
-    """Raises TrialError naming the first trial without ground reaction."""
+def require_torques(trials: Sequence[Trial], purpose: str) -> None:
+    """Raises TrialError naming the first trial whose joint torques are not known."""
     for trial in trials:
-        if trial.ground_reaction is None:
-            raise TrialError(f"{trial.name}: has no ground reaction, which {purpose} needs: add `ground_reaction`")
+        given = all(joint in trial.torques for joint in trial.model.joint_names)
+        if trial.ground_reaction is None and not trial.touches_nothing and not given:
+            raise TrialError(
+                f"{trial.name}: its joint torques, which {purpose} needs, are not known without the ground reaction: add "
+                '`ground_reaction`, `torque`, or contact = "none" if the limb touches nothing'
+            )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -77,13 +78,14 @@ def train_subject(
     exported = to_onnx(network, window=settings.window, features=features)
     spread = np.linspace(0, len(windows) - 1, min(len(windows), 64)).astype(int)
     validation["export_parity"] = check_parity(network, exported, windows.feature[spread], outputs)
-    models = {trial.model.sha256: trial.model for trial in trials}
-    model = next(iter(models.values())) if len(models) == 1 else base_model
+    bodies = {_body(trial.model): trial.model for trial in sorted(trials, key=_limb_mass_kg, reverse=True)}
+    # The body as it carries least, without a load where it was recorded so.
+    model = next(iter(bodies.values())) if len(bodies) == 1 else base_model
     model_hash, network_hash = content_hashes(model, exported)
     subjects = sorted({trial.subject for trial in trials})
     manifest = Manifest(
         program=f"edge-msk {__version__}",
-        subject=subjects[0] if len(subjects) == len(models) == 1 else f"{max(len(subjects), len(models))} people",
+        subject=subjects[0] if len(subjects) == len(bodies) == 1 else f"{max(len(subjects), len(bodies))} people",
         model_sha256=model_hash,
         network_sha256=network_hash,
         rate_hz=settings.rate_hz,
@@ -113,16 +115,28 @@ def train_subject(
 
 
 def _require_one_body_each(trials: Sequence[Trial]) -> None:
-    """Raise TrialError when a subject's trials differ in mass or lengths: whose body would the bundle have?"""
+    """Raise TrialError when a subject's trials differ in mass or lengths: whose body would the bundle have?
+
+    What the limb carries makes no other body.
+    """
     first: dict[str, Trial] = {}
     for trial in trials:
         other = first.setdefault(trial.subject, trial)
-        if trial.model.sha256 != other.model.sha256 and trial.subject != UNNAMED:
+        if _body(trial.model) != _body(other.model) and trial.subject != UNNAMED:
             raise TrialError(
-                f"{trial.name}: subject '{trial.subject}' has {trial.model.mass_kg:.4g} kg and a leg of "
+                f"{trial.name}: subject '{trial.subject}' has {trial.model.mass_kg:.4g} kg and a limb of "
                 f"{trial.model.leg_length_m:.4g} m here, {other.model.mass_kg:.4g} kg and {other.model.leg_length_m:.4g} m in "
-                f"{other.name}: give all of a subject's trials the same mass_kg and leg_length_m (or height_m)"
+                f"{other.name}: give all of a subject's trials the same mass_kg and the same height_m or leg_length_m (or `osim`)"
             )
+
+
+def _body(model: Model) -> str:
+    """What tells bodies apart: all but the segments, whose masses and inertias a load changes and nothing else."""
+    return json.dumps({key: value for key, value in model.to_dict().items() if key != "segments"})
+
+
+def _limb_mass_kg(trial: Trial) -> float:
+    return sum(segment.mass_kg for segment in trial.model.segments)
 
 
 def _outputs(head: Head, model: Model) -> int:

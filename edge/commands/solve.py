@@ -67,10 +67,10 @@ class _Solved:
     help="id-so: inverse dynamics with the recorded ground reaction, then static optimisation.",
 )
 @click.option(
-    "--compat", is_flag=True, help="Copy OpenSim's choices (Millard curves, no passive force) for comparison."
+    "--compat", is_flag=True, help="Copy OpenSim's choices (the muscles' own curves, no passive force) for comparison."
 )
 @click.option(
-    "--curves", type=click.Choice(sorted(FAMILIES)), help="The muscles' force curves. Default: the mode's own."
+    "--curves", type=click.Choice(sorted(FAMILIES)), help="All muscles' force curves. Default: the mode's choice."
 )
 @click.option(
     "--effort",
@@ -160,14 +160,17 @@ def solve(
 
 def _solve_trial(trial: Trial, settings: _Settings) -> _Solved:
     times = trial.own_times() if settings.rate_hz is None else trial.times(settings.rate_hz)
-    if outside := trial.frames_outside_model():
+    ranges = {a.name: np.degrees(a.range_rad) for a in trial.model.coordinates}
+    for angle, count in trial.frames_outside_model().items():
+        low, high = ranges[angle]
         click.echo(
-            f"warning: {trial.name}: {outside} recorded frames lie outside the model's valid range of angles",
+            f"warning: {trial.name}: in {count} recorded frames '{angle}' leaves the model's valid range "
+            f"({low:.0f} to {high:.0f} deg)",
             err=True,
         )
+    for note in trial.notes():
+        click.echo(f"{trial.name}: {note}", err=True)
     if trial.ground_reaction is not None:
-        for note in trial.ground_reaction.notes:
-            click.echo(f"{trial.name}: {note}", err=True)
         for reason, count in trial.ground_reaction.doubts_at(times).items():
             click.echo(f"warning: {trial.name}: in {count} of {len(times)} frames {reason}", err=True)
     torque = trial.torque(times)

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from edge.msk.curves import CurveParameters
 from edge.msk.growth import InertiaTerms, LengthShares
 from edge.msk.length_functions import Length
 from edge.msk.spline import Spline
@@ -86,3 +87,4 @@ class Muscle:
     length: Length
     fit: Mapping[str, float] = field(default_factory=dict)  # errors of the length's function against its source, in mm
     shares: LengthShares | None = None  # what each part of the limb contributes to the length
+    curves: CurveParameters | None = None  # of the model that it comes from; None: not known

@@ -16,11 +16,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge.msk.chain import Chain, cross, dot, joint_centers, partial_velocity, perp, place_chain
+from edge.msk.chain import Chain, cross, dot, partial_velocity, perp, place_chain
 from edge.msk.model import Model
 from edge.msk.spline import FloatArray
-
-__all__ = ["ExternalForce", "Kinematics", "external_torque", "inverse_dynamics", "joint_centers"]
 
 
 @dataclass(frozen=True)

@@ -45,7 +45,7 @@ class ElasticMuscles:
 
     muscles: HillMuscles
     tendon_strain: FloatArray  # (n_muscles,) at the maximal isometric force
-    fiber_damping: float  # force at the maximal contraction velocity, in maximal isometric forces
+    fiber_damping: float | FloatArray  # force at the maximal contraction velocity, in maximal isometric forces
 
     @classmethod
     def of(
@@ -54,7 +54,7 @@ class ElasticMuscles:
         """Elastic tendons for rigid ones.
 
         tendon_strain: at the maximal isometric force, one for all or one of each muscle; None: the curves' own, as for
-        fiber_damping (De Groote 2016: 0.049 and 0; Millard 2013: 0.049 and 0.1; Thelen 2003: 0.04 and 0).
+        fiber_damping (by default De Groote 2016: 0.049 and 0; Millard 2013: 0.049 and 0.1; Thelen 2003: 0.04 and 0).
         Fibres of an activation below 0.01 want damping: their velocity has nothing else to hold on to.
         Raises ModelError for a muscle without a tendon, ValueError for a strain that is not positive, for a negative damping
         and for one below 0.001 with a force-velocity curve that is flat beyond the maximal velocity (Millard's).
@@ -70,13 +70,16 @@ class ElasticMuscles:
             muscles.slack_length_m.shape,
         )
         damping = muscles.curves.fiber_damping if fiber_damping is None else float(fiber_damping)
-        if not (np.all(strain > 0.0) and np.isfinite(strain).all() and np.isfinite(damping) and damping >= 0.0):
+        if not (
+            np.all(strain > 0.0) and np.isfinite(strain).all() and np.isfinite(damping).all() and np.all(damping >= 0)
+        ):
             raise ValueError(f"tendon strain must be positive and fibre damping not negative: {strain}, {damping}")
-        fast = muscles.curves.force_velocity(np.array([-2.0, -1.0, 1.0, 2.0]))
-        if damping < _LEAST_DAMPING_OF_FLAT and not np.all(np.diff(fast) > 0.0):
+        fast = muscles.curves.force_velocity(np.outer([-2.0, -1.0, 1.0, 2.0], np.ones_like(strain)))
+        flat = ~np.all(np.diff(fast, axis=0) > 0.0, axis=0)
+        if np.any(flat & (damping < _LEAST_DAMPING_OF_FLAT)):
             raise ValueError(
                 f"`{muscles.curves.name}` leaves the velocity of a fast fibre open: its fibre damping must be at least "
-                f"{_LEAST_DAMPING_OF_FLAT:g}, not {damping:g}"
+                f"{_LEAST_DAMPING_OF_FLAT:g}, not {np.min(damping):g}"
             )
         return cls(muscles, strain, damping)
 

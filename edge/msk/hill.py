@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge.msk.curves import DEGROOTE_2016, MILLARD_2013, THELEN_2003, Curves, curves_named
+from edge.msk.curves import DEGROOTE_2016, MILLARD_2013, CurveParameters, Curves, curves_of
 from edge.msk.model import Model
 from edge.msk.spline import FloatArray
 
@@ -57,14 +57,18 @@ class HillMuscles:
 
     @classmethod
     def of(cls, model: Model, mode: MuscleMode = MuscleMode.CORRECT, curves: str | None = None) -> HillMuscles:
-        """The muscles of a model. curves: `degroote2016`, `millard2013` or `thelen2003`; None: the mode's own, which are
-        De Groote's in `correct` and Millard's in `compat`. Raises ModelError for other curves."""
-        own = MILLARD_2013 if mode is MuscleMode.COMPAT else DEGROOTE_2016
+        """The muscles of a model. curves: `degroote2016`, `millard2013` or `thelen2003`, which all muscles then follow.
+
+        None: in `compat` the family of each muscle in the model file, that is in the OpenSim model (Millard's where it has
+        none), in `correct` De Groote's. A muscle has its own parameters where the family is its own; of another family it
+        has the default ones and its own passive strain at unit force, which is a property of the person (0.6 of De
+        Groote's where the file has none). Raises ModelError for other curves.
+        """
         optimal = model.muscle_parameter("optimal_fiber_length_m")
         return cls(
             model=model,
             mode=mode,
-            curves=own if curves is None else curves_named(curves),
+            curves=curves_of([_curves(m.curves, mode, curves) for m in model.muscles]),
             max_force_n=model.muscle_parameter("max_isometric_force_n"),
             optimal_length_m=optimal,
             slack_length_m=model.muscle_parameter("tendon_slack_length_m"),
@@ -94,7 +98,7 @@ class HillMuscles:
         active = self.curves.active_force_length(normalised) * self.curves.force_velocity(velocity)
         if self.mode is MuscleMode.COMPAT:
             # Static optimisation leaves passive forces out.
-            cos_active = self._opensim_cosine(normalised, cos_pennation)
+            cos_active = self.curves.opensim_cosine(normalised, self.height_m, cos_pennation)
             passive = np.zeros_like(active)
         else:
             cos_active = cos_pennation
@@ -105,12 +109,11 @@ class HillMuscles:
         optimal = self.max_force_n * np.maximum(active, 0.0) * cos_active
         return MuscleState(length_m, moment_arm_m, normalised, velocity, cos_pennation, optimal, passive)
 
-    def _opensim_cosine(self, fiber_length: FloatArray, cos_pennation: FloatArray) -> FloatArray:
-        """By what OpenSim 4.6 turns the fibre's force along the tendon when static optimisation asks for the optimal force.
 
-        Millard2012EquilibriumMuscle takes the pennation angle at the *normalised* fibre length; DeGrooteFregly2016Muscle gives
-        the force along the fibre; Thelen2003Muscle gives the one along the tendon.
-        """
-        if self.curves.name == MILLARD_2013.name:
-            return np.sqrt(np.maximum(1.0 - (self.height_m / fiber_length) ** 2, 0.0))
-        return cos_pennation if self.curves.name == THELEN_2003.name else np.ones_like(cos_pennation)
+def _curves(own: CurveParameters | None, mode: MuscleMode, name: str | None) -> CurveParameters:
+    """What a muscle of its `own` curves follows in a mode, or under the name of a family."""
+    if name is None:
+        if own is not None and mode is MuscleMode.COMPAT:
+            return own
+        name = (MILLARD_2013 if mode is MuscleMode.COMPAT else DEGROOTE_2016).name
+    return CurveParameters(name) if own is None else own.in_family(name)

@@ -35,8 +35,8 @@ def with_load(
 ) -> Model:
     """The model with a load on a segment: a dumbbell is a mass at the hand's place in the forearm's frame.
 
-    The load counts to the mass of the whole body, whose weight the ground carries. Muscles stay. Raises ModelError for an
-    unknown segment and for a mass, place or inertia that no body has.
+    `mass_kg` stays the body's own, and muscles stay. A model that is scaled later is scaled with its load: load a person's
+    model, not the generic one. Raises ModelError for an unknown segment and for a mass, place or inertia that no body has.
     """
     index = segment_index(model, segment)
     if not (0.0 <= mass_kg < math.inf and 0.0 <= inertia_kg_m2 < math.inf and np.all(np.isfinite(at_m))):
@@ -48,18 +48,23 @@ def with_load(
         return model
     segments = list(model.segments)
     segments[index] = _joined(segments[index], mass_kg, at_m, inertia_kg_m2)
-    return replace(model, mass_kg=model.mass_kg + mass_kg, segments=tuple(segments))
+    return replace(model, segments=tuple(segments))
 
 
 def _joined(segment: Segment, mass_kg: float, at_m: tuple[float, float], inertia_kg_m2: float) -> Segment:
     total = segment.mass_kg + mass_kg
     across, up = at_m[0] - segment.com_m[0], at_m[1] - segment.com_m[1]
     share = mass_kg / total
+    # In x and in y, so that it grows with the square of each; the load's own, of unknown shape, in equal halves.
+    xx = segment.mass_kg * share * across**2 + 0.5 * inertia_kg_m2
+    yy = segment.mass_kg * share * up**2 + 0.5 * inertia_kg_m2
+    terms = segment.inertia_terms
     return replace(
         segment,
         mass_kg=total,
         com_m=(segment.com_m[0] + share * across, segment.com_m[1] + share * up),
-        inertia_kg_m2=segment.inertia_kg_m2 + inertia_kg_m2 + segment.mass_kg * share * (across**2 + up**2),
+        inertia_kg_m2=segment.inertia_kg_m2 + xx + yy,
+        inertia_terms=None if terms is None else replace(terms, xx=terms.xx + xx, yy=terms.yy + yy),
     )
 
 

@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from edge.errors import ModelError
 from edge.msk.anatomy import Base, BaseLink, Joint, Muscle, OutsideAngle, Segment
+from edge.msk.curves import read_curve_parameters
 from edge.msk.geometry import Geometry
 from edge.msk.growth import part_names, read_inertia_terms, read_shares
 from edge.msk.json_reader import Reader
@@ -207,6 +208,7 @@ class Model:
                     "tendon_slack_length_m": m.tendon_slack_length_m,
                     "pennation_at_optimal_rad": m.pennation_at_optimal_rad,
                     "max_contraction_velocity": m.max_contraction_velocity,
+                    **({} if m.curves is None else {"curves": m.curves.to_dict()}),
                     "length": {
                         "angles": list(m.length.angles),
                         **(
@@ -300,6 +302,7 @@ def _muscle(r: Reader, angle_names: Sequence[str], parts: Sequence[str]) -> Musc
         length=length,
         fit=r.mapping("fit"),
         shares=read_shares(r.child("shares"), len(length.angles), parts) if "shares" in r.data else None,
+        curves=read_curve_parameters(r.child("curves")) if "curves" in r.data else None,
     )
 
 

@@ -16,11 +16,8 @@ from edge.errors import ModelError
 from edge.msk.anatomy import Base, Segment
 from edge.msk.model import Model
 from edge.msk.muscle_scaling import scale_muscle
+from edge.msk.segment_lengths import hip_to_ankle_m, stature_m
 from edge.msk.spline import FloatArray, Spline
-
-LEG_LENGTH_PER_HEIGHT = (
-    0.491  # hip to ankle over stature: 0.530 - 0.039, Winter 2009 (after Drillis & Contini 1966), figure 4.1
-)
 
 Factor = float | Sequence[float] | FloatArray
 """Of one part: the same along all axes, or along x and y (z then is their mean), or along x, y and z."""
@@ -105,16 +102,20 @@ def scale_uniformly(
     leg_length_m: float | None = None,
     height_m: float | None = None,
 ) -> Model:
-    """The model with the person's mass and leg length (or the leg length that goes with the height).
+    """The model with the person's mass, and with their leg length (hip to ankle) or else the lengths that go with their height.
 
-    What is not given stays the model's. Lengths of segments, paths, fibres and tendons grow with the leg, masses with the
-    body, moments of inertia with both; maximal forces stay.
+    What is not given stays the model's. Lengths of segments, paths, fibres and tendons grow with the leg, or with the height
+    over the one that goes with the model's own lengths (`stature_m`); masses with the body's, moments of inertia with both;
+    maximal forces stay. Raises ModelError for a leg length where the model has no thigh and shank, and for a height where it
+    has no part of known proportion; ValueError for what is not positive.
     """
     if any(value is not None and not 0.0 < value < float("inf") for value in (mass_kg, leg_length_m, height_m)):
         raise ValueError(f"mass, leg length and height must be positive: {mass_kg}, {leg_length_m}, {height_m}")
-    if leg_length_m is None and height_m is not None:
-        leg_length_m = LEG_LENGTH_PER_HEIGHT * height_m
-    factor = 1.0 if leg_length_m is None else leg_length_m / model.leg_length_m
+    factor = 1.0
+    if leg_length_m is not None:
+        factor = leg_length_m / hip_to_ankle_m(model)
+    elif height_m is not None:
+        factor = height_m / stature_m(model)
     return scale_segments(model, dict.fromkeys(model.part_names, factor), mass_kg=mass_kg)
 
 

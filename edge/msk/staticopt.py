@@ -28,7 +28,7 @@ UPPER_ACTIVATION = 1.0
 RESERVE_NM = 1.0
 LEAST_RESERVE_NM = 1e-3
 RESERVE_LIMIT_NM = 1.0
-LARGEST_EXPONENT = 100.0
+LARGEST_EXPONENT = 10.0  # beyond it rounding leaves frames unsolved
 
 
 @dataclass(frozen=True)

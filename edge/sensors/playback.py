@@ -62,7 +62,8 @@ def frames(trial: Trial, *, rate_hz: float | None = None) -> list[Frame]:
     )
     # Rounded to the float32 of the wire here, so that training sees the very numbers that a sensor would send.
     q = np.stack([np.interp(times, trial.time_s, column) for column in trial.q.T], axis=1).astype(np.float32)
-    tilt = np.interp(times, trial.time_s, trial.base[:, 0])
+    # The IMU rides on what carries the first joint: the pelvis of a leg, the thigh of a knee, the upper arm of an elbow.
+    tilt = np.interp(times, trial.time_s, trial.base[:, : len(trial.model.base.links)].sum(axis=1))
     motion = trial.kinematics(times)
     result = []
     for i, t in enumerate(times):

@@ -10,6 +10,7 @@ from trial_files import kinematics, table
 from edge.errors import TrialError
 from edge.feet import Foot
 from edge.msk.model import Model, load_model
+from edge.msk.scaling import scale_uniformly
 from edge.recorded_feet import recorded_feet
 from edge.storage import Table, read_table
 from edge.trials import TrialSpec, load_trial
@@ -84,6 +85,39 @@ def test_no_feet_of_another_limb(tmp_path: Path) -> None:
     rows = len(recorded.time_s)
     arm = replace(LEG, muscles=(), joints=(replace(LEG.joints[0], name="elbow"), *LEG.joints[1:]))
     assert recorded_feet(recorded, arm, "r", np.zeros((rows, 3)), np.zeros((rows, 3))) == {}
+
+
+def test_a_knee_model_has_the_feet_of_its_leg(tmp_path: Path) -> None:
+    """knee13 is a part of leg10's OpenSim model. Without the ankle's angle the ankle stays where it is."""
+    columns, knee = kinematics(), scale_uniformly(load_model("knee13"), height_m=1.75)
+    wanted = feet_of(columns, tmp_path, scale_uniformly(load_model("leg10"), height_m=1.75))
+    bare = {n: v for n, v in columns.items() if not n.startswith("ankle")}
+    for given, same in ((columns, True), (bare, False)):
+        feet = feet_of(given, tmp_path, knee)
+        assert set(feet) == {"r", "l"}
+        for side, foot in feet.items():
+            assert foot.leg_length_m == pytest.approx(wanted[side].leg_length_m)
+            np.testing.assert_allclose(foot.ankle_m, wanted[side].ankle_m, atol=1e-9)
+            assert np.allclose(foot.pitch_rad, wanted[side].pitch_rad) == same
+
+
+def test_plates_under_the_wrong_foot_are_refused_of_a_knee_too(data: Path) -> None:
+    """The squats' own external loads put both plates under the right foot; without them each foot has its plate."""
+    knee = load_model("knee13")
+    knee = replace(knee, joints=(replace(knee.joints[0], sign=-knee.joints[0].sign),))  # that model flexes positive
+    folder = data / "squats"
+    spec = TrialSpec(
+        kinematics=folder / "squats1_ik.mot",
+        ground_reaction=folder / "squats1_grf.mot",
+        external_loads=folder / "squats1_external_forces.xml",
+        leg_length_m=0.796,
+    )
+    with pytest.raises(TrialError, match=r"said to act on the right foot, but acts 0\.3\d m from it, on the left one"):
+        load_trial(spec, knee, name="t")
+    reaction = load_trial(spec.model_copy(update={"external_loads": None}), knee, name="t").ground_reaction
+    assert reaction is not None
+    assert reaction.force_n.shape[1] == 1
+    assert reaction.valid.all()
 
 
 def turned_to_radians(source: Path, target: Path) -> Path:

@@ -11,6 +11,7 @@ from edge.msk.dynamics import inverse_dynamics
 from edge.msk.hip_adduction import HIP_ADDUCTION_LEVER
 from edge.msk.loads import with_load
 from edge.msk.model import Model, load_model
+from edge.msk.segment_lengths import stature_m
 from edge.trial import Trial
 from edge.trials import load_trials
 
@@ -148,6 +149,17 @@ def test_a_dumbbell_in_the_hand(tmp_path: Path) -> None:
         one(arm(tmp_path, "load_kg = 4.5\n"), model)
 
 
+def test_a_person_s_size_makes_the_arm_theirs(tmp_path: Path) -> None:
+    model = load_model("elbow6")
+    generic = one(arm(tmp_path), model)
+    person = one(arm(tmp_path, "mass_kg = 75.0\nheight_m = 1.75\n"), model)
+    at = generic.own_times()
+    factor = 1.75 / stature_m(model)
+    assert person.torque(at).max() == pytest.approx(factor * generic.torque(at).max(), rel=0.05)
+    with pytest.raises(TrialError, match=r"trial 1: model 'elbow6' has no leg .*: give height_m"):
+        one(arm(tmp_path, "leg_length_m = 0.9\n"), model)
+
+
 def test_an_arm_stands_on_no_plate(tmp_path: Path) -> None:
     write_trial(tmp_path)
     path = arm(tmp_path, 'ground_reaction = "grf.mot"\nexternal_loads = "loads.xml"\n')
@@ -181,3 +193,59 @@ def test_osim_says_how_large_the_person_is(tmp_path: Path) -> None:
     path = write_trial(tmp_path, toml_extra='osim = "person.osim"\nmass_kg = 70')
     with pytest.raises(TrialError, match="`osim` says how large the person is: remove mass_kg"):
         one(path, LEG)
+
+
+def test_torques_outside_their_file_are_not_made_up(tmp_path: Path) -> None:
+    def given(text: str) -> Path:
+        path = write_trial(tmp_path, toml_extra='torque = "id.sto"\n' + text)
+        time = np.linspace(0.4, 0.6, 21)
+        (tmp_path / "id.sto").write_text(table({"time": time, "knee_angle_r_moment": time}, degrees="no"))
+        return path
+
+    trial = one(given(""), LEG)
+    assert (trial.start_s, trial.end_s) == (0.4, 0.6)
+    assert any("torques of knee are those of the file" in note for note in trial.notes())
+    with pytest.raises(
+        TrialError, match=r"the torque of 'knee' is recorded from 0.4 to 0.6 s, the trial runs from 0.1"
+    ):
+        one(given("start_s = 0.1\nend_s = 0.5"), LEG)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("load_at_m = [0.0, -0.3]", "`load_at_m` needs `load_kg`"),
+        ('ik_setup = "ik.xml"', r"`ik_setup` needs a .c3d as `kinematics`"),
+        ('forward = "+x"', r"`forward` needs a .c3d: add that, or remove the key"),
+        ('up = "+z"', r"`up` needs a .c3d"),
+    ],
+)
+def test_a_key_that_would_do_nothing_is_refused(tmp_path: Path, text: str, said: str) -> None:
+    with pytest.raises(TrialError, match=said):
+        one(toml(tmp_path, text + "\n"), LEG)
+
+
+def test_the_left_side_of_a_right_arm(tmp_path: Path) -> None:
+    with pytest.raises(TrialError, match="the model 'elbow6' is of the side 'r'"):
+        one(arm(tmp_path, 'side = "l"\n'), load_model("elbow6"))
+
+
+def test_angles_outside_the_chain_have_a_range_too(tmp_path: Path) -> None:
+    path, columns = write_trial(tmp_path), kinematics()
+    columns["hip_adduction_r"] = np.full(101, 25.0)
+    (tmp_path / "ik.mot").write_text(table(columns))
+    leg = load_model("leg32")
+    most = np.degrees(leg.outside[0].range_rad[1])
+    assert most < 25.0
+    assert one(path, leg).frames_outside_model()["hip_adduction"] == 101
+    assert "hip_adduction" not in one(write_trial(tmp_path), leg).frames_outside_model()
+
+
+def test_how_the_adduction_torque_was_told_is_said(tmp_path: Path) -> None:
+    assert any(
+        "lever rule, which holds in steady walking alone" in n for n in one(write_trial(tmp_path), WALKING).notes()
+    )
+    assert not one(write_trial(tmp_path), LEG).notes()
+    trial = one(toml(tmp_path, 'contact = "none"\n'), WALKING)
+    with pytest.raises(TrialError, match="'hip_adduction' is not known without contact"):
+        trial.torque(trial.own_times())

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from edge.cli import cli
 from edge.errors import MissingExtraError, ModelError
-from edge.msk.dynamics import joint_centers
+from edge.msk.chain import joint_centers
 from edge.msk.hill import HillMuscles
 from edge.msk.model import Model, load_model
 from tools.import_opensim import import_limb, muscle_names
@@ -261,6 +261,7 @@ def test_one_joint_hangs_on_the_segment_before_it(data: Path, opensim: ModuleTyp
     np.testing.assert_allclose(knee.joints[0].center.values, leg.joints[1].center.values, atol=1e-12)
     # Shank and foot are one segment, of the length of the shank.
     assert knee.segments[0].mass_kg == pytest.approx(leg.segments[1].mass_kg + leg.segments[2].mass_kg)
+    assert "body_mass" not in knee.source
     ankle = leg.joints[2].center.evaluate(np.zeros(()))[0]
     assert knee.leg_length_m == pytest.approx(float(np.hypot(*ankle)))
     assert knee.coordinate_names == ("knee", "hip", "ankle")
@@ -271,6 +272,9 @@ def test_an_elbow_and_a_wrist(data: Path, opensim: ModuleType) -> None:
     assert elbow.base.position is None
     assert elbow.joints[0].coordinate == "r_elbow_flex"
     assert elbow.segments[0].mass_kg == pytest.approx(1.534315)
+    # arm26 holds an arm of 3.4 kg: what the whole body weighs, by which a person's mass is divided, it does not say.
+    assert elbow.mass_kg == load_model("elbow6").mass_kg == 75.0
+    assert elbow.source["body_mass"] == load_model("elbow6").source["body_mass"]
     assert -elbow.joints[0].center.values[0, 1] == pytest.approx(0.2904, abs=1e-3)  # the upper arm's length
     wrist = import_limb(
         data / "wrist_emg" / "wrist.osim", LIMBS["wrist"], name="w", muscles=muscle_names("ECU=ECU_pre-surgery")
@@ -278,3 +282,4 @@ def test_an_elbow_and_a_wrist(data: Path, opensim: ModuleType) -> None:
     assert wrist.muscle_names == ("ECU",)
     assert wrist.source["segment_masses"].startswith("de Leva 1996")
     assert wrist.segments[0].mass_kg == pytest.approx(0.0061 * 75.0)
+    assert wrist.source["body_mass"].startswith("75 kg, assumed")

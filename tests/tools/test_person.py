@@ -1,5 +1,6 @@
 """A trial with the person's own OpenSim model, against OpenSim's inverse dynamics in three dimensions."""
 
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 
@@ -110,3 +111,67 @@ def test_walking_aside_is_refused(data: Path, opensim: ModuleType, tmp_path: Pat
     person = person_model(folder / "model.osim", LEG9, "r")
     with pytest.raises(TrialError, match=r"walks \d+ deg to the ground's x axis: turn the recording"):
         spatial_motion(folder / "model.osim", person, read_table(turned), "r")
+
+
+@pytest.mark.parametrize("side", ["r", "l"])
+def test_hip_adduction_in_space_and_the_left_leg(data: Path, opensim: ModuleType, tmp_path: Path, side: str) -> None:
+    """The ground reaction and the leg's weight about the hip, against OpenSim, in stance and on both sides."""
+    from tools.opensim_oracle_3d import inverse_dynamics_3d, prepare
+    from tools.opensim_oracle_state import row_torques
+    from tools.opensim_oracle_trials import trials_3d
+
+    trial_3d = trials_3d(data, side)["overground_s01"].within(1.2, 2.3)
+    prepared = prepare(trial_3d, tmp_path)
+    leg = load_model("leg32_rajagopal").with_rows(("hip", "knee", "ankle", "hip_adduction"))
+    leg = replace(leg, muscles=LEG9.muscles[:0])
+    spec = TrialSpec(
+        kinematics=prepared.kinematics, ground_reaction=prepared.forces, external_loads=prepared.loads,
+        osim=data / "overground_s01" / "model.osim", side=side,
+    )  # fmt: skip
+    trial = load_trial(spec, leg, name="s01")
+    found = inverse_dynamics_3d(prepared)
+    rows = [(c.coordinate.format(side=side), c.sign) for c in trial.model.coordinates[:4]]
+    theirs = row_torques(prepared.model, prepared.kinematics, found, [r for r, _ in rows]) * [s for _, s in rows]
+    ours = trial.torque(found.time_s)
+    error = np.sqrt(((ours - theirs) ** 2).mean(axis=0))
+    plain = np.sqrt(((replace(trial, adduction="lever").torque(found.time_s) - theirs) ** 2).mean(axis=0))
+    print(f"overground_s01 {side}: {error.round(2)} Nm, lever {plain[3]:.1f} Nm of SD {theirs[:, 3].std():.1f}")
+    assert (error[:3] <= [1.5, 1.5, 3.0]).all()
+    assert error[3] <= 0.3 * theirs[:, 3].std()  # the leg's own inertia, which is left out, is what remains
+    assert error[3] <= 0.6 * plain[3]
+
+
+def test_a_csv_keeps_the_third_dimension(data: Path, opensim: ModuleType, tmp_path: Path) -> None:
+    folder = data / "overground_s01"
+    recorded = read_table(folder / "ik.mot")
+    rows = (recorded.time_s >= 1.0) & (recorded.time_s <= 2.0)
+    turning = [
+        c
+        for c in recorded.columns
+        if not c.startswith(("pelvis_t", "knee_angle_r_beta", "knee_angle_l_beta")) or c == "pelvis_tilt"
+    ]
+    straight = ["pelvis_tx", "pelvis_ty", "pelvis_tz"]
+    names = ["time", *(f"{c}_deg" for c in turning), *straight]
+    data_of = np.column_stack([recorded.time_s[rows], *(recorded.column(c)[rows] for c in [*turning, *straight])])
+    (tmp_path / "ik.csv").write_text(
+        ",".join(names) + "\n" + "\n".join(",".join(f"{v:.12g}" for v in row) for row in data_of) + "\n"
+    )
+    lines = (folder / "ik.mot").read_text().splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("time"))
+    kept = [line for line, keep in zip(lines[start + 1 :], rows, strict=False) if keep]
+    header = [
+        "cut",
+        "version=1",
+        f"nRows={len(kept)}",
+        f"nColumns={len(recorded.columns) + 1}",
+        "inDegrees=yes",
+        "endheader",
+    ]
+    (tmp_path / "ik.mot").write_text("\n".join([*header, lines[start], *kept]) + "\n")
+    spatial = []
+    for name in ("ik.mot", "ik.csv"):
+        trial = load_trial(TrialSpec(kinematics=tmp_path / name, osim=folder / "model.osim"), LEG9, name=name)
+        assert trial.spatial is not None
+        spatial.append(trial.spatial)
+    np.testing.assert_allclose(spatial[1].q, spatial[0].q, atol=1e-5)
+    np.testing.assert_allclose(spatial[1].joints.axis, spatial[0].joints.axis, atol=1e-5)

@@ -28,12 +28,12 @@ from tools.opensim_oracle_3d import Prepared3d, Solution3d, inverse_dynamics_3d,
 from tools.opensim_oracle_state import row_torques
 from tools.opensim_oracle_trials import trials_3d
 
-# Person: our model, OpenSim's muscle curves there, one stride of the right leg (s), and every how many frames of it.
+# Person: our model, one stride of the right leg (s), and every how many frames of it.
 PEOPLE = {
-    "gait2392_walk": ("leg32", "thelen2003", 0.6, 1.8, 2),
-    "treadmill_60s": ("leg32_rajagopal", "millard2013", 11.4, 12.5, 2),
-    "overground_s01": ("leg32_rajagopal", "millard2013", 1.2, 2.3, 4),
-    "overground_s04": ("leg32_rajagopal", "millard2013", 1.4, 2.5, 4),
+    "gait2392_walk": ("leg32", 0.6, 1.8, 2),
+    "treadmill_60s": ("leg32_rajagopal", 11.4, 12.5, 2),
+    "overground_s01": ("leg32_rajagopal", 1.2, 2.3, 4),
+    "overground_s04": ("leg32_rajagopal", 1.4, 2.5, 4),
 }
 
 GROUPS = {
@@ -79,7 +79,7 @@ class Person:
 
 def compare(name: str, data: Path, folder: Path) -> Person:
     """One person's leg beside OpenSim's solution, which takes a minute."""
-    model_name, curves, start, end, every = PEOPLE[name]
+    model_name, start, end, every = PEOPLE[name]
     trial = trials_3d(data)[name].within(start, end)
     prepared = prepare(trial, folder)
     theirs = static_optimisation_3d(prepared, every=every)
@@ -91,7 +91,7 @@ def compare(name: str, data: Path, folder: Path) -> Person:
     true = true * np.array([sign for _, sign in rows])
     lever, space = (replace(ours, adduction=how).torque(at) for how in ("lever", "space"))
     torque = dict(zip(METHODS, (lever, space, np.hstack([space[:, :3], true[:, 3:]]), true), strict=True))
-    muscles = HillMuscles.of(ours.model, MuscleMode.COMPAT, curves)
+    muscles = HillMuscles.of(ours.model, MuscleMode.COMPAT)
     return Person(
         name,
         len(at),

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from edge.msk.curves.family import LARGEST_EXPONENT, Curves
+from edge.msk.curves.family import LARGEST_EXPONENT, Curves, Family, Parameters
 from edge.msk.spline import FloatArray
 
 _GAUSSIANS = (  # height, centre, width at centre, change of width with length
@@ -18,7 +18,7 @@ _GAUSSIANS = (  # height, centre, width at centre, change of width with length
     (0.1, 1.0, 0.353553390593274, 0.0),
 )
 _FV_D1, _FV_D2, _FV_D3, _FV_D4 = -0.3211346127989808, -8.149, -0.374, 0.8825327733249912
-_PASSIVE_SHAPE, _PASSIVE_STRAIN, _PASSIVE_MIN_LENGTH = 4.0, 0.6, 0.2
+_PASSIVE_SHAPE, _PASSIVE_MIN_LENGTH = 4.0, 0.2
 _TENDON_C1, _TENDON_C2, _TENDON_C3 = 0.2, 1.0, 0.2
 
 
@@ -36,15 +36,6 @@ def _velocity(velocity: FloatArray) -> FloatArray:
     return value
 
 
-def _passive(length: FloatArray) -> FloatArray:
-    # Shifted so that the force is zero at the shortest length (0.2) instead of slightly negative below the optimal one.
-    offset = np.exp(_PASSIVE_SHAPE * (_PASSIVE_MIN_LENGTH - 1.0) / _PASSIVE_STRAIN)
-    value: FloatArray = (np.exp(_PASSIVE_SHAPE * (length - 1.0) / _PASSIVE_STRAIN) - offset) / (
-        np.exp(_PASSIVE_SHAPE) - offset
-    )
-    return value
-
-
 def _tendon(length: FloatArray, strain: FloatArray) -> FloatArray:
     stiffness = np.log((1.0 + _TENDON_C3) / _TENDON_C1) / (1.0 + strain - _TENDON_C2)
     exponent = np.minimum(stiffness * (length - _TENDON_C2), LARGEST_EXPONENT)
@@ -52,4 +43,35 @@ def _tendon(length: FloatArray, strain: FloatArray) -> FloatArray:
     return value
 
 
-DEGROOTE_2016 = Curves("degroote2016", _active, _velocity, _passive, _tendon, tendon_strain=0.049, fiber_damping=0.0)
+def _make(parameters: Parameters) -> Curves:
+    stretch = 1.0 / parameters["active_width_scale"] - 1.0
+    strain = parameters["passive_strain"]
+    # Shifted so that the force is zero at the shortest length (0.2) instead of slightly negative below the optimal one.
+    offset = np.exp(_PASSIVE_SHAPE * (_PASSIVE_MIN_LENGTH - 1.0) / strain)
+
+    def active(length: FloatArray) -> FloatArray:
+        return _active(length + stretch * (length - 1.0))  # the bells are wider by the scale, about the optimal length
+
+    def passive(length: FloatArray) -> FloatArray:
+        exponent = np.minimum(_PASSIVE_SHAPE * (length - 1.0) / strain, LARGEST_EXPONENT)
+        value: FloatArray = (np.exp(exponent) - offset) / (np.exp(_PASSIVE_SHAPE) - offset)
+        return value
+
+    return Curves(
+        name="degroote2016",
+        active_force_length=active,
+        force_velocity=_velocity,
+        passive_force_length=passive,
+        tendon_force_length=_tendon,
+        opensim_cosine=lambda _length, _height, cosine: np.ones_like(cosine),  # the force along the fibre
+        tendon_strain=parameters["tendon_strain"],
+        fiber_damping=0.0,
+    )
+
+
+FAMILY = Family(
+    name="degroote2016",
+    defaults={"active_width_scale": 1.0, "passive_strain": 0.6, "tendon_strain": 0.049},
+    limits={"active_width_scale": (0.1, 10.0), "passive_strain": (0.01, 10.0), "tendon_strain": (1e-3, 1.0)},
+    make=_make,
+)

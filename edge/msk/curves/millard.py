@@ -1,14 +1,18 @@
 """The curves of Millard, Uchida, Seth & Delp 2013 (Journal of Biomechanical Engineering 135:021005).
 
 They are made of C2-continuous quintic Bezier arcs; each arc is given by its two end points and slopes and one curviness.
-Default shapes of OpenSim 4.6's Millard2012EquilibriumMuscle with damping or a rigid tendon, whose active force falls to zero.
+The default shapes are those of OpenSim 4.6's Millard2012EquilibriumMuscle with damping or a rigid tendon, whose active force
+falls to zero.
 """
 
 from __future__ import annotations
 
+import functools
+from collections.abc import Callable, Mapping
+
 import numpy as np
 
-from edge.msk.curves.family import Curve, Curves
+from edge.msk.curves.family import Curve, Curves, Family, Parameters, side_by_side
 from edge.msk.spline import FloatArray
 
 
@@ -53,9 +57,10 @@ def _bezier_curve(knots: list[tuple[float, float, float]], curviness: list[float
     return curve_function
 
 
-def _active() -> Curve:
-    # Default shape: zero outside 0.4441 to 1.8123, kink at 0.73, shallow ascending slope 0.8616, plateau at 1.
-    x0, x1, x2, x3, slope, minimum = 0.4441, 0.73, 1.0, 1.8123, 0.8616, 0.0
+@functools.lru_cache(maxsize=64)
+def _active(x0: float, x1: float, x3: float, slope: float, minimum: float) -> Curve:
+    # From the minimum at x0 over the kink at x1 and the shallow ascent to the plateau at 1, and down to the minimum at x3.
+    x2 = 1.0
     half_plateau = 0.05 * x2
     xs = x2 - half_plateau
     y1 = 1.0 - slope * (xs - x1)
@@ -72,24 +77,32 @@ def _active() -> Curve:
     return _bezier_curve(knots, [1.0] * 5)
 
 
-def _velocity() -> Curve:
-    # Default slopes: 0 and 0.25 at and near the fastest shortening, 5 isometric, 0.15 and 0 near and at the fastest
-    # lengthening, where the force is 1.4.
-    near_slope_c, near_slope_e, isometric, top = 0.25, 0.15, 5.0, 1.4
+@functools.lru_cache(maxsize=64)
+def _velocity(
+    slope_c: float,
+    near_slope_c: float,
+    isometric: float,
+    slope_e: float,
+    near_slope_e: float,
+    top: float,
+    curviness_c: float,
+    curviness_e: float,
+) -> Curve:
+    # Slopes at and near the fastest shortening (c), of the isometric fibre, and at and near the fastest lengthening (e).
     knots = [
-        (-1.0, 0.0, 0.0),
-        (-0.9, 0.05 * near_slope_c, near_slope_c),
+        (-1.0, 0.0, slope_c),
+        (-0.9, 0.05 * near_slope_c + 0.05 * slope_c, near_slope_c),
         (0.0, 1.0, isometric),
-        (0.9, top - 0.05 * near_slope_e, near_slope_e),
-        (1.0, top, 0.0),
+        (0.9, top - 0.05 * near_slope_e - 0.05 * slope_e, near_slope_e),
+        (1.0, top, slope_e),
     ]
-    return _bezier_curve(knots, [0.6, 0.6, 0.9, 0.9])
+    return _bezier_curve(knots, [curviness_c, curviness_c, curviness_e, curviness_e])
 
 
-def _passive() -> Curve:
-    # Default shape: no force up to the optimal length, unit force at 70 % strain, stiffness 0.2 at low force.
-    zero, one, low_stiffness, curviness = 0.0, 0.7, 0.2, 0.75
-    high_stiffness = 2.0 / (one - zero)
+@functools.lru_cache(maxsize=64)
+def _passive(zero: float, one: float, low_stiffness: float, relative_stiffness: float, curviness: float) -> Curve:
+    # No force up to a strain of `zero`, unit force at the strain `one`.
+    high_stiffness = relative_stiffness / (one - zero)
     x_zero, x_one = 1.0 + zero, 1.0 + one
     delta = min(0.1 * (1.0 / high_stiffness), 0.1 * (x_one - x_zero))
     x_low = x_zero + delta
@@ -125,6 +138,121 @@ def _tendon(length: FloatArray, strain: FloatArray) -> FloatArray:
     return _TENDON((length - 1.0) / strain)
 
 
-MILLARD_2013 = Curves(
-    "millard2013", _active(), _velocity(), _passive(), _tendon, tendon_strain=0.049, fiber_damping=0.1
+def _opensim_cosine(fiber_length: FloatArray, height_m: FloatArray, _cosine: FloatArray) -> FloatArray:
+    # A slip: the angle at the fibre's normalised length instead of its length.
+    value: FloatArray = np.sqrt(np.maximum(1.0 - (height_m / fiber_length) ** 2, 0.0))
+    return value
+
+
+_ACTIVE = ("active_min_length", "active_transition_length", "active_max_length", "active_slope", "active_min_force")
+_VELOCITY = (
+    "concentric_slope",
+    "concentric_near_slope",
+    "isometric_slope",
+    "eccentric_slope",
+    "eccentric_near_slope",
+    "max_lengthening_force",
+    "concentric_curviness",
+    "eccentric_curviness",
+)
+_PASSIVE = (
+    "passive_slack_strain",
+    "passive_strain",
+    "passive_low_stiffness",
+    "passive_relative_stiffness",
+    "passive_curviness",
+)
+
+
+def _tabulated(table: Callable[..., Curve], names: tuple[str, ...], parameters: Parameters) -> Curve:
+    """The curve of the named parameters; muscles of the same ones share a table."""
+    rows = np.stack(np.broadcast_arrays(*(np.atleast_1d(parameters[name]) for name in names)), axis=-1)
+    groups: dict[tuple[float, ...], list[int]] = {}
+    for i, row in enumerate(rows.tolist()):
+        groups.setdefault(tuple(row), []).append(i)
+    return side_by_side([table(*key) for key in groups], [np.array(group) for group in groups.values()])
+
+
+def _make(parameters: Parameters) -> Curves:
+    return Curves(
+        name="millard2013",
+        active_force_length=_tabulated(_active, _ACTIVE, parameters),
+        force_velocity=_tabulated(_velocity, _VELOCITY, parameters),
+        passive_force_length=_tabulated(_passive, _PASSIVE, parameters),
+        tendon_force_length=_tendon,
+        opensim_cosine=_opensim_cosine,
+        tendon_strain=parameters["tendon_strain"],
+        fiber_damping=0.1,
+    )
+
+
+def _contradiction(p: Mapping[str, float]) -> tuple[str, str] | None:
+    """Where the tangents of an arc's ends do not meet between them, so that it would run backwards."""
+    low, kink, slope = p["active_min_length"], p["active_transition_length"], p["active_slope"]
+    if not low < kink:
+        return "active_transition_length", f"must be above active_min_length ({low:g})"
+    kink_force = 1.0 - slope * (0.95 - kink)
+    if not (slope < 1.0 / (0.95 - low) < 1.25 * kink_force / (kink - low) and 2.0 * p["active_min_force"] < kink_force):
+        return "active_slope", f"does not fit the other lengths and forces of the ascent, found {slope:g}"
+    if not p["passive_slack_strain"] < p["passive_strain"]:
+        return "passive_strain", f"must be above passive_slack_strain ({p['passive_slack_strain']:g})"
+    secant, rise = 1.0 / (p["passive_strain"] - p["passive_slack_strain"]), p["max_lengthening_force"] - 1.0
+    for name, value, limit in (
+        ("passive_low_stiffness", p["passive_low_stiffness"], secant),
+        ("concentric_slope", p["concentric_slope"], p["concentric_near_slope"]),
+        ("eccentric_slope", p["eccentric_slope"], p["eccentric_near_slope"]),
+        ("eccentric_near_slope", p["eccentric_near_slope"], rise),
+        ("max_lengthening_force", p["max_lengthening_force"], 1.0 + 0.9 * p["isometric_slope"]),
+    ):
+        if not value < limit:
+            return name, f"must be below {limit:g}, found {value:g}"
+    return None
+
+
+FAMILY = Family(
+    name="millard2013",
+    defaults={
+        "active_min_length": 0.4441,
+        "active_transition_length": 0.73,
+        "active_max_length": 1.8123,
+        "active_slope": 0.8616,
+        "active_min_force": 0.0,
+        "passive_slack_strain": 0.0,
+        "passive_strain": 0.7,
+        "passive_low_stiffness": 0.2,
+        "passive_relative_stiffness": 2.0,
+        "passive_curviness": 0.75,
+        "concentric_slope": 0.0,
+        "concentric_near_slope": 0.25,
+        "isometric_slope": 5.0,
+        "eccentric_slope": 0.0,
+        "eccentric_near_slope": 0.15,
+        "max_lengthening_force": 1.4,
+        "concentric_curviness": 0.6,
+        "eccentric_curviness": 0.9,
+        "tendon_strain": 0.049,
+    },
+    limits={
+        "active_min_length": (0.0, 0.9),
+        "active_transition_length": (0.01, 0.94),  # the plateau starts at 0.95
+        "active_max_length": (1.2, 10.0),
+        "active_slope": (1e-3, 10.0),
+        "active_min_force": (0.0, 0.3),
+        "passive_slack_strain": (-0.9, 5.0),
+        "passive_strain": (0.01, 10.0),
+        "passive_low_stiffness": (1e-3, 100.0),
+        "passive_relative_stiffness": (1.11, 100.0),
+        "passive_curviness": (0.0, 1.0),
+        "concentric_slope": (0.0, 0.99),
+        "concentric_near_slope": (1e-3, 1.0),
+        "isometric_slope": (1.2, 100.0),
+        "eccentric_slope": (0.0, 0.99),
+        "eccentric_near_slope": (1e-3, 1.0),
+        "max_lengthening_force": (1.01, 10.0),
+        "concentric_curviness": (0.0, 1.0),
+        "eccentric_curviness": (0.0, 1.0),
+        "tendon_strain": (1e-3, 1.0),
+    },
+    make=_make,
+    contradiction=_contradiction,
 )

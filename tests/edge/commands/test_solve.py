@@ -185,7 +185,7 @@ def test_a_few_frames_outside_the_range_are_a_warning(tmp_path: Path) -> None:
     (tmp_path / "ik.mot").write_text(table(columns))
     result = solve("--trials", trials, "--out", tmp_path / "out.sto", "--json")
     assert result.exit_code == 0
-    assert "frames lie outside the model's valid range" in result.stderr
+    assert "'ankle' leaves the model's valid range (-40 to 35 deg)" in result.stderr
     json.loads(result.stdout)
 
 

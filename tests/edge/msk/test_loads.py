@@ -88,9 +88,9 @@ def test_a_load_on_an_inner_segment_moves_with_it() -> None:
     np.testing.assert_allclose(gained, 3.0 * LEG.gravity_mps2 * np.array(height), atol=1e-10)
 
 
-def test_the_body_weighs_what_it_carries_and_the_muscles_stay() -> None:
+def test_a_load_makes_no_other_person_and_the_muscles_stay() -> None:
     loaded = with_load(LEG, "shank", 1.5, (0.0, -0.2), 0.01)
-    assert loaded.mass_kg == LEG.mass_kg + 1.5
+    assert (loaded.mass_kg, loaded.torque_scale_nm) == (LEG.mass_kg, LEG.torque_scale_nm)
     assert [s.mass_kg for s in loaded.segments] == [s.mass_kg + 1.5 * (s.name == "shank") for s in LEG.segments]
     assert (loaded.muscles, loaded.joints, loaded.base) == (LEG.muscles, LEG.joints, LEG.base)
     assert with_load(LEG, "shank", 0.0, (0.0, 0.0)) is LEG

@@ -1,6 +1,7 @@
 import copy
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,9 @@ import numpy as np
 import pytest
 
 from edge.errors import ModelError
+from edge.msk.curves import CurveParameters
 from edge.msk.model import load_model, model_from_dict, packaged_models
+from edge.msk.scaling import scale_segments, scale_uniformly
 
 LEG = load_model("leg9")
 
@@ -212,6 +215,7 @@ FREE = {
     "signs",
     "sign",
     "shares",
+    "curves",
     "inertia_terms_kg_m2",
 }  # of any content, or checked on its own below
 KEYS = [p for p in _walk(LEG.to_dict()) if not FREE & {str(k) for k in p}]
@@ -316,3 +320,25 @@ def test_as_many_segments_as_joints(raw: dict[str, Any]) -> None:
     raw["segments"].pop()
     with pytest.raises(ModelError, match=r"`segments` must be as many as the joints \(3\), found 2"):
         model_from_dict(raw, "leg.json")
+
+
+def test_a_muscle_keeps_the_curves_of_its_own() -> None:
+    """Through the file and through scaling; without an entry it has none."""
+    own = [
+        None,
+        *(CurveParameters("thelen2003", {"active_width": 0.5 + 0.01 * i}) for i in range(len(LEG.muscles) - 1)),
+    ]
+    model = replace(LEG, muscles=tuple(replace(m, curves=c) for m, c in zip(LEG.muscles, own, strict=True)))
+    assert "curves" not in model.to_dict()["muscles"][0]
+    again = model_from_dict(json.loads(model.to_json()), "here")
+    assert again == model
+    for scaled in (scale_segments(again, {"thigh": 1.1}), scale_uniformly(again, leg_length_m=1.1)):
+        assert [m.curves for m in scaled.muscles] == own
+
+
+def test_a_wrong_parameter_of_a_muscle_s_curves_is_named(raw: dict[str, Any]) -> None:
+    raw["muscles"][2]["curves"] = CurveParameters("thelen2003").to_dict() | {"passive_strain": -1.0}
+    with pytest.raises(
+        ModelError, match=r"here: muscles\[2\]: curves: `passive_strain` must be at least 0.01, found -1"
+    ):
+        model_from_dict(raw, "here")

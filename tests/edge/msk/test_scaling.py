@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from planar_chains import planar_chain
 
 from edge.errors import ModelError
 from edge.msk.chain import joint_centers
@@ -12,8 +13,10 @@ from edge.msk.dynamics import Kinematics, inverse_dynamics
 from edge.msk.growth import InertiaTerms, LengthShares
 from edge.msk.hill import HillMuscles
 from edge.msk.length_functions import monomial_exponents
+from edge.msk.loads import with_load
 from edge.msk.model import Model, load_model, model_from_dict
-from edge.msk.scaling import LEG_LENGTH_PER_HEIGHT, scale_segments, scale_uniformly
+from edge.msk.scaling import scale_segments, scale_uniformly
+from edge.msk.segment_lengths import reference_lengths_m, stature_m
 
 PARTS = ("pelvis", "thigh", "shank", "foot")
 RNG = np.random.default_rng(0)
@@ -97,8 +100,63 @@ class TestUniform:
 
 
 def test_height_gives_the_leg_length_unless_that_is_given() -> None:
-    assert scale_uniformly(LEG, height_m=1.75).leg_length_m == pytest.approx(LEG_LENGTH_PER_HEIGHT * 1.75)
+    assert scale_uniformly(LEG, height_m=1.75).leg_length_m == pytest.approx(0.491 * 1.75)  # Winter 2009
     assert scale_uniformly(LEG, height_m=1.75, leg_length_m=0.9).leg_length_m == pytest.approx(0.9)
+
+
+def test_a_knee_model_is_scaled_as_the_leg_that_it_is_part_of() -> None:
+    knee, leg = load_model("knee13"), load_model("leg10")  # of the same OpenSim model
+    for size in ({"height_m": 1.75}, {"leg_length_m": 0.9}):
+        one, whole = scale_uniformly(knee, **size, mass_kg=60.0), scale_uniformly(leg, **size, mass_kg=60.0)
+        factor = whole.leg_length_m / leg.leg_length_m
+        assert one.leg_length_m == pytest.approx(factor * knee.leg_length_m)
+        ours, generic = ({m.name: m for m in model.muscles} for model in (one, knee))
+        for name in ours:
+            assert ours[name].optimal_fiber_length_m == pytest.approx(factor * generic[name].optimal_fiber_length_m)
+        assert one.segments[0].mass_kg == pytest.approx(knee.segments[0].mass_kg * 60.0 / knee.mass_kg)
+
+
+@pytest.mark.parametrize(("name", "part", "per_height"), [("elbow6", "upper_arm", 0.186), ("wrist5", "hand", 0.108)])
+def test_an_arm_is_scaled_by_height_in_proportion(name: str, part: str, per_height: float) -> None:
+    model = load_model(name)
+    person = scale_uniformly(model, height_m=1.80)
+    assert stature_m(person) == pytest.approx(1.80)
+    assert reference_lengths_m(person)[part] == pytest.approx(per_height * 1.80)
+    assert person.leg_length_m / model.leg_length_m == pytest.approx(1.80 / stature_m(model))
+    with pytest.raises(ModelError, match=f"'{name}' has no leg from hip to ankle, so leg_length_m .*: give height_m"):
+        scale_uniformly(model, leg_length_m=0.9)
+
+
+def test_a_man_s_mass_leaves_his_arm_as_heavy_as_an_arm_is() -> None:
+    for name, most_nm in (("elbow6", 3.5), ("wrist5", 0.5)):
+        model = scale_uniformly(load_model(name), mass_kg=80.0)
+        held = Kinematics.on_fixed_base(np.array([[np.pi / 2]]))
+        assert 0.5 * most_nm < abs(inverse_dynamics(model, held)[0, 0]) < most_nm
+
+
+def test_a_chain_of_unknown_parts_has_no_height() -> None:
+    chain = planar_chain(2, 0)
+    with pytest.raises(ModelError, match="no length of a leg or an arm to compare with a person's: give factors"):
+        scale_uniformly(chain, height_m=1.75)
+    assert scale_uniformly(chain, mass_kg=2 * chain.mass_kg).segments[0].mass_kg == pytest.approx(
+        2 * chain.segments[0].mass_kg
+    )
+
+
+def test_a_loaded_limb_is_scaled_with_its_load() -> None:
+    """As the limb and the load that are scaled first, by factors that are or are not the same along all axes."""
+    at, q = np.array([0.03, -0.30]), np.array([[0.4, -0.6, 0.1]])
+    moving = Kinematics(q, 0 * q, 1.0 + 0 * q, np.zeros(1), np.zeros(1), np.zeros(1), np.zeros((1, 2)))
+    for factors in (dict.fromkeys(PARTS, 1.2), {"shank": (1.0, 1.2, 1.0)}):
+        x, y = at * (1.2 if "thigh" in factors else np.array([1.0, 1.2]))
+        scaled_then_loaded = with_load(scale_segments(GROWN, factors), "shank", 20.0, (float(x), float(y)))
+        loaded_then_scaled = scale_segments(with_load(GROWN, "shank", 20.0, (0.03, -0.30)), factors)
+        assert loaded_then_scaled.segments[1].inertia_kg_m2 == pytest.approx(
+            scaled_then_loaded.segments[1].inertia_kg_m2
+        )
+        np.testing.assert_allclose(
+            inverse_dynamics(loaded_then_scaled, moving), inverse_dynamics(scaled_then_loaded, moving), rtol=1e-9
+        )
 
 
 @pytest.mark.parametrize("model", [LEG, GROWN], ids=["without shares", "with shares"])

@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+from planar_chains import planar_chain
 
 from edge.errors import ModelError
 from edge.msk.model import load_model
@@ -20,7 +21,7 @@ def test_lengths_of_a_leg() -> None:
 
 
 def test_the_model_s_own_lengths_change_nothing() -> None:
-    for name in ("leg9", "leg32_rajagopal", "knee5", "elbow5"):
+    for name in ("leg9", "leg32_rajagopal", "knee5", "elbow5", "wrist5"):
         model = load_model(name)
         assert factors_from_lengths(model, reference_lengths_m(model)) == pytest.approx(
             dict.fromkeys(model.part_names, 1.0)
@@ -52,8 +53,12 @@ def test_limbs_of_one_joint() -> None:
     elbow = reference_lengths_m(load_model("elbow5"))
     assert elbow["upper_arm"] == pytest.approx(0.290, abs=0.001)
     assert elbow["forearm"] == pytest.approx(0.290 * 0.146 / 0.186, abs=0.001)
-    with pytest.raises(ModelError, match="'wrist5' has no two joints between which a length can be measured"):
-        reference_lengths_m(load_model("wrist5"))
+    assert knee["shank"] == pytest.approx(reference_lengths_m(load_model("leg10"))["shank"])  # ends at the ankle
+    wrist = reference_lengths_m(load_model("wrist5"))
+    assert list(wrist) == ["upper_arm", "forearm", "hand"]
+    assert wrist["hand"] == pytest.approx(0.108 * 1.741)  # of the man whose hand it is (de Leva 1996)
+    with pytest.raises(ModelError, match="has no length of a leg or an arm to compare with a person's"):
+        reference_lengths_m(planar_chain(2, 0))
 
 
 @pytest.mark.parametrize(
