@@ -275,9 +275,9 @@ def test_nothing_to_carry(exponent: float) -> None:
     np.testing.assert_array_equal(reserve, 0.0)
 
 
-@pytest.mark.parametrize("exponent", [0.99, 0.0, -2.0, 100.5, np.nan, np.inf])
+@pytest.mark.parametrize("exponent", [0.99, 0.0, -2.0, 10.5, np.nan, np.inf])
 def test_wrong_exponents(exponent: float) -> None:
-    with pytest.raises(ValueError, match="exponent from 1 to 100"):
+    with pytest.raises(ValueError, match="exponent from 1 to 10:"):
         solve(*random_problems(3, 9, 3, seed=55), exponent=exponent)
 
 
