@@ -94,7 +94,7 @@ def optimise(
     moment_arm: (frames, muscles, rows) in m; optimal_force: (frames, muscles) in N, the force of full activation;
     torque: (frames, rows) in Nm, what the active muscle forces must add up to (passive torques already taken off);
     weight: (muscles,) or (frames, muscles), positive, default 1 (`edge.msk.effort`); reserve_nm: the reserve torque that
-    costs as much as one full activation, at least 0.001; exponent: 1 to 100; start: multipliers (frames, rows) near the
+    costs as much as one full activation, at least 0.001; exponent: 1 to 10; start: multipliers (frames, rows) near the
     answer, such as those of the frame before: they save steps and change nothing else.
 
     Never fails on finite input: a torque beyond the muscles' strength shows as a large reserve (`Optimum.infeasible`). There
