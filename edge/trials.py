@@ -26,7 +26,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-_PATHS = ("kinematics", "ground_reaction", "external_loads", "osim", "ik_setup", "torque")
+TRIAL_PATHS = ("kinematics", "ground_reaction", "external_loads", "osim", "ik_setup", "torque")
 
 
 class TrialSpec(BaseModel):
@@ -88,7 +88,9 @@ def read_trials_file(path: Path) -> list[TrialSpec]:
             raise TrialError(f"{path}: trial {i + 1}: {_explained(error)}") from None
         folder = path.resolve().parent
         specs.append(
-            spec.model_copy(update={key: folder / value for key in _PATHS if (value := getattr(spec, key)) is not None})
+            spec.model_copy(
+                update={key: folder / value for key in TRIAL_PATHS if (value := getattr(spec, key)) is not None}
+            )
         )
     return specs
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,10 +16,13 @@ from edge.msk.curves import FAMILIES
 from edge.msk.effort import Effort
 from edge.msk.hill import HillMuscles, MuscleMode
 from edge.msk.model import load_model
-from edge.msk.staticopt import LARGEST_EXPONENT, SharingOptions, share_torque
+from edge.msk.staticopt import LARGEST_EXPONENT, LEAST_RESERVE_NM, RESERVE_NM, SharingOptions, share_torque
 from edge.storage import write_sto
 from edge.trial import FloatArray, Trial
-from edge.trials import load_trials
+from edge.trials import TRIAL_PATHS, load_trials, read_trials_file
+
+_MUCH_RESERVE = 0.1  # of a row's torque, root mean square
+_NO_TORQUE_NM2 = 1e-6
 
 
 @dataclass(frozen=True)
@@ -86,6 +90,14 @@ class _Solved:
     show_default=True,
     help="Power in which it costs.",
 )
+@click.option(
+    "--reserve",
+    "reserve_nm",
+    type=FiniteRange(LEAST_RESERVE_NM, 1000.0),
+    default=RESERVE_NM,
+    show_default=True,
+    help="The reserve torque in Nm that costs as much as one full activation; lower for a wrist.",
+)
 @click.option("--rate", "rate_hz", type=FiniteRange(1.0, 10000.0), help="Output rate in Hz. Default: the recording's.")
 @click.option("--out", type=click.Path(path_type=Path), required=True, help="The .sto file to write.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
@@ -98,6 +110,7 @@ def solve(
     curves: str | None,
     effort: str,
     exponent: float,
+    reserve_nm: float,
     rate_hz: float | None,
     out: Path,
     as_json: bool,
@@ -115,10 +128,11 @@ def solve(
         MuscleMode.COMPAT if compat else MuscleMode.CORRECT,
         curves,
         rate_hz,
-        SharingOptions(exponent=exponent, effort=Effort(effort)),
+        SharingOptions(exponent=exponent, effort=Effort(effort), reserve_nm=reserve_nm),
     )
     trials = load_trials(trials_file, model)
     outs = [out] if len(trials) == 1 else [out.with_name(f"{out.stem}_{i + 1}.sto") for i in range(len(trials))]
+    _require_new(outs, trials_file)
     # Everything is solved before anything is written: a bad trial leaves no partial result.
     solved = [_solve_trial(trial, settings) for trial in trials]
     columns = [
@@ -158,6 +172,17 @@ def solve(
         )
 
 
+def _require_new(outs: Sequence[Path], trials_file: Path) -> None:
+    """Raise TrialError when a result would take the place of a file that it is made from."""
+    inputs = {trials_file.resolve()}
+    if trials_file.suffix.lower() == ".toml":
+        for spec in read_trials_file(trials_file):
+            inputs |= {path.resolve() for key in TRIAL_PATHS if (path := getattr(spec, key)) is not None}
+    for out in outs:
+        if out.resolve() in inputs:
+            raise TrialError(f"{out}: is one of the files that the result is made from: choose another --out")
+
+
 def _solve_trial(trial: Trial, settings: _Settings) -> _Solved:
     times = trial.own_times() if settings.rate_hz is None else trial.times(settings.rate_hz)
     ranges = {a.name: np.degrees(a.range_rad) for a in trial.model.coordinates}
@@ -177,6 +202,14 @@ def _solve_trial(trial: Trial, settings: _Settings) -> _Solved:
     muscles = HillMuscles.of(trial.model, settings.mode, settings.curves)
     q, qd = trial.muscle_angles(times)
     solution = share_torque(muscles, q, qd, torque, options=settings.sharing)
+    for i, row in enumerate(trial.model.row_names):
+        share = np.sqrt((solution.reserve_nm[:, i] ** 2).mean() / max((torque[:, i] ** 2).mean(), _NO_TORQUE_NM2))
+        if share > _MUCH_RESERVE:
+            click.echo(
+                f"warning: {trial.name}: at the {row} reserves, not muscles, give {share:.0%} of the torque: they are too weak "
+                "for it, or stretched beyond their passive length, or --reserve is too large for so small a torque",
+                err=True,
+            )
     return _Solved(
         times, torque, solution.activation, solution.force_n, solution.reserve_nm, int(solution.infeasible.sum())
     )

@@ -261,3 +261,38 @@ def test_a_row_that_the_model_does_not_have(tmp_path: Path) -> None:
     trials = write_trial(tmp_path)
     result = solve("--trials", trials, "--rows", "hip,knee,ankle,hip_adduction", "--out", tmp_path / "a.sto")
     refused(tmp_path, result, "model 'leg9' has no torque row 'hip_adduction': it has hip, knee, ankle")
+
+
+@pytest.mark.parametrize("key", ["kinematics", "torque"])
+def test_a_recording_is_not_overwritten(tmp_path: Path, key: str) -> None:
+    trials = write_trial(tmp_path)
+    recording = tmp_path / "mine.sto"
+    time = np.linspace(0.0, 1.0, 101)
+    columns = kinematics() if key == "kinematics" else {"time": time, "knee_angle_r_moment": time}
+    recording.write_text(table(columns))
+    text = trials.read_text()
+    text = text.replace("ik.mot", "mine.sto") if key == "kinematics" else text + 'torque = "mine.sto"\n'
+    trials.write_text(text)
+    before = recording.read_bytes()
+    result = solve("--trials", trials, "--out", recording)
+    assert result.exit_code == 1
+    assert "mine.sto: is one of the files that the result is made from: choose another --out" in result.stderr
+    assert recording.read_bytes() == before
+
+
+def test_a_small_torque_that_the_reserves_carry_is_said(tmp_path: Path) -> None:
+    """A wrist's torque is small beside a reserve of 1 Nm; a smaller reserve leaves it to the muscles."""
+    t = np.arange(201) / 100.0
+    (tmp_path / "wrist.mot").write_text(table({"time": t, "flexion": 30.0 * np.sin(6.0 * t), "deviation": 0.0 * t}))
+    trials = tmp_path / "t.toml"
+    trials.write_text('[[trial]]\nkinematics = "wrist.mot"\n')
+    largest = []
+    for reserve in ("1", "0.05"):
+        result = solve(
+            "--trials", trials, "--model", "wrist5", "--reserve", reserve, "--out", tmp_path / "w.sto", "--json"
+        )
+        assert result.exit_code == 0, result.output
+        largest.append(json.loads(result.stdout)["reserve_max_nm"]["wrist"])
+        said = "at the wrist reserves, not muscles, give" in result.stderr
+        assert said == (reserve == "1")
+    assert largest[1] < 0.2 * largest[0]
