@@ -102,7 +102,7 @@ class Trial:
         if ADDUCTION in self.model.row_names and ADDUCTION not in self.torques and self.ground_reaction is not None:
             if self._adduction_in_space():
                 found.append("hip adduction torque from the ground reaction in space")
-            else:
+            elif self.adduction != "space":  # which is refused where it cannot be done
                 found.append("hip adduction torque by the lever rule, which holds in steady walking alone")
         if self.spatial is not None and self.ground_reaction is not None and not self.ground_reaction.in_space:
             found.append("the ground reaction is known in the plane alone: it is taken as seen from the side")

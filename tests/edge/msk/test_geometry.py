@@ -179,6 +179,9 @@ def test_stored_fit_errors_hold_on_new_states(data: Path, opensim: object, name:
         fit = muscle.fit
         assert np.sqrt((length_error**2).mean()) <= 1.3 * fit["held_out_length_rms_mm"] + 0.02, muscle.name
         assert np.sqrt((arm_error**2).mean()) <= 1.3 * fit["held_out_moment_arm_rms_mm"] + 0.05, muscle.name
+        # The spline of knee13's rect_fem meets a kink between the states that it was fitted to: the file says 0.5 mm.
+        largest = 2.0 if (name, muscle.name) == ("knee13", "rect_fem") else 1.3 * fit["moment_arm_max_mm"] + 0.02
+        assert np.abs(arm_error).max() <= largest, muscle.name
 
 
 # OpenSim's own lengths and moment arms of these contradict each other (`contradiction_mm` in the file): no function has both.
@@ -193,4 +196,5 @@ def test_lengths_within_half_a_millimetre_and_moment_arms_within_one(model: Mode
             continue
         assert muscle.fit["length_rms_mm"] < 0.5, muscle.name
         assert muscle.fit["moment_arm_rms_mm"] < 1.0, muscle.name
-        assert muscle.fit["contradiction_mm"] < 1.0, muscle.name
+        wide = model.name == "leg32_rajagopal" and muscle.name == "glmax1"  # 0.69 at the ends of its wide ranges
+        assert muscle.fit["contradiction_mm"] < (0.75 if wide else 0.5), muscle.name
