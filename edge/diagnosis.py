@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge.sensors.frame import FrameCounters
+from edge.sensors.decoder import FrameCounters
 from edge.signals.intake import MAX_GAP_S, Intake
 from edge.signals.resample import MOST_SKEW_S
 

@@ -7,6 +7,8 @@ from types import TracebackType
 from typing import TypeVar
 
 from edge.errors import SensorError
+from edge.sensors.decoder import Decoder
+from edge.sensors.frame import FrameDecoder
 
 SensorT = TypeVar("SensorT", bound="Sensor")
 
@@ -20,7 +22,7 @@ class EndOfRecording(Exception):  # noqa: N818 - not an error: the normal end of
 
 
 class Sensor(ABC):
-    """A source of bytes in the wire protocol. Used from one thread.
+    """A source of bytes. Used from one thread.
 
     finite: whether the source ends by itself (a recording does, a device does not).
     """
@@ -44,6 +46,10 @@ class Sensor(ABC):
     @abstractmethod
     def close(self) -> None:
         """Give the device back. Does nothing when it is not open; never raises."""
+
+    def decoder(self) -> Decoder:
+        """A fresh decoder of what this sensor sends; needs no open device, so that a log can be replayed without it."""
+        return FrameDecoder()
 
     def __enter__(self: SensorT) -> SensorT:
         self.open()

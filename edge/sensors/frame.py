@@ -16,6 +16,8 @@ from math import isfinite
 from struct import Struct
 from struct import error as struct_error
 
+from edge.sensors.decoder import Decoder, FrameCounters
+
 VERSION = 1
 MAX_CHANNELS = 128
 DELIMITER = b"\x00"
@@ -63,32 +65,6 @@ class Frame:
     sequence: int
     time_us: int
     channels: tuple[float, ...]
-
-
-@dataclass(slots=True)
-class FrameCounters:
-    """What a decoder has met since it was made; each number only grows."""
-
-    frames: int = 0
-    """Good frames handed on."""
-    bad_cobs: int = 0
-    bad_length: int = 0
-    """Too short, too long, or not as long as its channel count says."""
-    bad_version: int = 0
-    bad_crc: int = 0
-    non_finite: int = 0
-    """A correct frame with a NaN or an infinity in a channel."""
-    sequence_gaps: int = 0
-    """Frames missing between good ones of the same kind: lost on the line, or counted above as bad."""
-    sequence_resets: int = 0
-    """Sequence numbers that went back: the sender was restarted. The frame is handed on."""
-    duplicates: int = 0
-    """Good frames with the sequence number of the one before, of the same kind. They are dropped."""
-
-    @property
-    def bad(self) -> int:
-        """Frames that were dropped because something in them is wrong."""
-        return self.bad_cobs + self.bad_length + self.bad_version + self.bad_crc + self.non_finite
 
 
 def crc16(data: bytes | bytearray | memoryview) -> int:
@@ -171,11 +147,10 @@ def encode(frame: Frame) -> bytes:
     return cobs_encode(body + _CRC.pack(crc16(body))) + DELIMITER
 
 
-class FrameDecoder:
-    """Bytes in, frames out, whatever the bytes and however they are cut.
+class FrameDecoder(Decoder):
+    """Decodes `emsk`. Holds at most one frame's worth of bytes.
 
-    Never raises; holds at most one frame's worth of bytes; counts everything it drops in :attr:`counters`. Frames with
-    an unknown kind are handed on, so that an older receiver can skip what a newer sender adds.
+    Frames with an unknown kind are handed on, so that an older receiver can skip what a newer sender adds.
     """
 
     def __init__(self) -> None:
@@ -184,7 +159,7 @@ class FrameDecoder:
         self._skipping = False
         self._last_sequence: dict[int, int] = {}
 
-    def push(self, data: bytes) -> list[Frame]:
+    def push(self, data: bytes, received_ns: int = 0) -> list[Frame]:
         """Take the next bytes of the line; return the good frames that they complete, in order."""
         pieces = (self._pending + data).split(DELIMITER)
         pending = pieces.pop()

@@ -48,8 +48,11 @@ class Differentiator(ABC):
         self.age_s = age_s
 
     @abstractmethod
-    def push(self, t_s: float, q: FloatArray) -> Derivatives | None:
-        """Take one sample (n_joints,); return None while warming up. Time must increase (ValueError)."""
+    def push(self, t_s: float, q: FloatArray, rate: FloatArray | None = None) -> Derivatives | None:
+        """Take one sample (n_joints,); return None while warming up. Time must increase (ValueError).
+
+        rate: (n_joints,) rates that gyroscopes measured at the same moment, rad/s; NaN for channels that have none.
+        """
 
 
 def create(method: str, *, n_joints: int, rate_hz: float, age_s: float, background: bool = True) -> Differentiator:
@@ -101,7 +104,7 @@ class KalmanSmoother(Differentiator):
         self._unknown = _unknown(n_joints)
         self._corrected: tuple[_Step, FloatArray, int] | None = None  # of the last output: step, value, samples after
 
-    def push(self, t_s: float, q: FloatArray) -> Derivatives | None:
+    def push(self, t_s: float, q: FloatArray, rate: FloatArray | None = None) -> Derivatives | None:
         if not t_s > self._t:
             raise ValueError(f"time does not increase: {self._t:g} s, then {t_s:g} s")
         if self._pushed == 0:
@@ -295,7 +298,7 @@ class SavitzkyGolay(Differentiator):
         self._weights = np.empty((3, 0))
         self._unknown = _unknown(n_joints)
 
-    def push(self, t_s: float, q: FloatArray) -> Derivatives | None:
+    def push(self, t_s: float, q: FloatArray, rate: FloatArray | None = None) -> Derivatives | None:
         if not t_s > self._t:
             raise ValueError(f"time does not increase: {self._t:g} s, then {t_s:g} s")
         self._t = t_s
@@ -336,7 +339,7 @@ class _Measured(Differentiator):
         self._noise = np.zeros(inner.n_joints)
         self._error = np.zeros((3, inner.n_joints))
 
-    def push(self, t_s: float, q: FloatArray) -> Derivatives | None:
+    def push(self, t_s: float, q: FloatArray, rate: FloatArray | None = None) -> Derivatives | None:
         truth = self._reference.push(t_s, q)
         output = self._inner.push(t_s, q)
         if output is not None:
