@@ -36,6 +36,7 @@ EXTRAS: dict[str, str] = {
     "ezc3d": "c3d",
     "can": "can",
     "pylsl": "lsl",
+    "vqf": "imu",
     "matplotlib": "plot",
     "quadprog": "dev",
 }

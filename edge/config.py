@@ -12,6 +12,14 @@ with a number for some joints by name (the others keep the default):
 
     [run]
     log_folder = "logs"
+
+    [[sensor]]
+    url = "serial:///dev/ttyUSB0?protocol=amt21&nodes=84,88,92"
+    channels = ["hip", "knee", "ankle"]
+
+    [[sensor]]
+    url = "serial:///dev/ttyUSB1?protocol=witmotion"
+    channels = ["pelvis"]
 """
 
 from __future__ import annotations
@@ -21,13 +29,14 @@ import math
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, get_args, get_origin
 
 from pydantic import BaseModel, ConfigDict, Field, PlainValidator, ValidationError, model_validator
 from pydantic_core import ErrorDetails
 
 from edge.control.safety import SafetyLimits
 from edge.errors import ConfigError
+from edge.signals.hookup import Source
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -127,13 +136,47 @@ class RunConfig(_Section):
     )
 
 
+Numbers = Annotated[tuple[float, ...], Field(strict=False)]
+
+
+class SensorConfig(_Section):
+    """One sensor. Several are merged by time; the first one's clock is the session's."""
+
+    url: str = Field(description="its URL, such as serial:///dev/ttyUSB0?protocol=emsk")
+    channels: Annotated[tuple[str, ...], Field(strict=False)] = Field(
+        default=(),
+        description="joints in the order of its angles ('-': not used) and segments in the order of its IMUs; without: all "
+        "joints of the model, and the IMU of what carries the first",
+    )
+    sign: Numbers = Field(default=(), description="1 or -1 for each of its angles")
+    zero_deg: Numbers = Field(default=(), description="what each of its angles reads, in degrees, at the joint's zero")
+
+
 class Config(_Section):
     """The whole configuration."""
 
     safety: SafetyConfig = Field(default_factory=SafetyConfig)
     assist: AssistConfig = Field(default_factory=AssistConfig)
     run: RunConfig = Field(default_factory=RunConfig)
+    sensor: Annotated[tuple[SensorConfig, ...], Field(strict=False)] = Field(
+        default=(), description="the sensors, each a [[sensor]]"
+    )
     source: str = Field(default="defaults", exclude=True, description="where it came from, for messages")
+
+    def sources(self, urls: Sequence[str] = ()) -> list[Source]:
+        """The sensors: those of the command line, `urls`, in place of the configuration's where there are any.
+
+        Raises ConfigError where there is none at all, and where one is named twice.
+        """
+        sources = [Source(s.url, s.channels, s.sign, s.zero_deg) for s in self.sensor]
+        if urls:
+            sources = [Source(url) for url in urls]
+        if not sources:
+            raise ConfigError(f"{self.source}: names no sensor: give --sensor URL, or add a [[sensor]] with its url")
+        for source in sources:
+            if [other.url for other in sources].count(source.url) > 1:
+                raise ConfigError(f"the sensor {source.url} is named twice: name it once, with all its channels")
+        return sources
 
     def safety_limits(
         self, joint_names: Sequence[str], joint_ranges_rad: Sequence[tuple[float, float]]
@@ -228,7 +271,9 @@ def _explain(path: Path, error: ValidationError) -> Iterator[str]:
 def _message(detail: ErrorDetails) -> str:
     if detail["type"] == "extra_forbidden":
         return "is not known"
-    text = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    if detail["type"] == "missing":
+        return "is missing"
+    text = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ").replace("valid tuple", "list")
     if detail["type"] == "value_error":
         return text
     if detail["type"] == "model_type":
@@ -239,16 +284,26 @@ def _message(detail: ErrorDetails) -> str:
 def _fix(keys: list[str], detail: ErrorDetails) -> str:
     section: type[BaseModel] = Config
     for key in keys:
+        if key.isdecimal():
+            continue  # one of several tables
         field = section.model_fields.get(key)
         inner: Any = field.annotation if field is not None else None
+        if get_origin(inner) is tuple:
+            inner = get_args(inner)[0]
+            if key == keys[-1] and isinstance(inner, type) and issubclass(inner, BaseModel):
+                return f"write each as [[{key}]] with its keys below"
         if isinstance(inner, type) and issubclass(inner, BaseModel):
             section = inner
             continue
         if field is not None:
+            if field.is_required():
+                return f"give it ({field.description})"
             default = field.get_default(call_default_factory=True)
             return f"mend it or leave it out ({field.description}; default {default})"
     if detail["type"] == "model_type":
-        return f"write it as [{keys[-1]}] with its keys below"
+        name = next(key for key in reversed(keys) if not key.isdecimal())
+        brackets = "[[{}]]" if keys[-1].isdecimal() else "[{}]"
+        return f"write it as {brackets.format(name)} with its keys below"
     if detail["type"] != "extra_forbidden":
         return "change it to that"
     known = [name for name in section.model_fields if name != "source"]

@@ -2,7 +2,8 @@
 
 A driver is a callable that takes the parsed :class:`edge.url.Url` and returns the device, not yet opened. A package
 adds one by an entry point in the group `edge_msk.sensors` or `edge_msk.outputs` whose name is the scheme. Ours are
-listed by name as text, so that a driver's imports happen only when it is asked for; ours cannot be replaced.
+listed by name as text, so that a driver's imports happen only when it is asked for; ours cannot be replaced. Protocols
+(:mod:`edge.sensors.protocols`) are found in the same way.
 """
 
 from __future__ import annotations
@@ -10,7 +11,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Callable, Mapping
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import entry_points
 from typing import Any
 
 from edge.errors import ConfigError
@@ -28,35 +29,45 @@ def create(text: str, *, group: str, builtin: Mapping[str, str]) -> tuple[Url, A
 
 
 def _find(url: Url, group: str, builtin: Mapping[str, str]) -> Callable[[Url], Any]:
-    target = builtin.get(url.scheme)
-    if target is not None:
-        module, _, attribute = target.partition(":")
-        driver: Callable[[Url], Any] = getattr(import_module(module), attribute)
-        return driver
-    added = {point.name: point for point in entry_points(group=group)}
-    if url.scheme in added:
-        return _load(url, added[url.scheme], group)
-    known = sorted({*builtin, *added})
-    near = difflib.get_close_matches(url.scheme, known, n=1)
-    hint = f"did you mean '{near[0]}:'? There are" if near else "there are"
-    raise ConfigError(
-        f"{url.text}: no driver for '{url.scheme}:'; {hint} {', '.join(f'{name}:' for name in known)} (a "
-        f"package adds one by an entry point in the group {group})"
-    )
-
-
-def _load(url: Url, point: EntryPoint, group: str) -> Callable[[Url], Any]:
-    package = point.dist.name if point.dist is not None else point.value
-    try:
-        driver = point.load()
-    except Exception as error:  # a third party's import may fail in any way
+    driver = load(url.scheme, what=f"{url.text}: the driver '{url.scheme}:'", group=group, builtin=builtin)
+    if driver is None:
+        known = sorted(names(group=group, builtin=builtin))
+        near = difflib.get_close_matches(url.scheme, known, n=1)
+        hint = f"did you mean '{near[0]}:'? There are" if near else "there are"
         raise ConfigError(
-            f"{url.text}: the driver '{point.name}:' of the package {package} cannot be loaded "
-            f"({type(error).__name__}: {error}); update or remove that package"
-        ) from error
+            f"{url.text}: no driver for '{url.scheme}:'; {hint} {', '.join(f'{name}:' for name in known)} (a "
+            f"package adds one by an entry point in the group {group})"
+        )
     if not callable(driver):
         raise ConfigError(
-            f"{url.text}: the entry point '{point.name}' ({group}) of the package {package} is not callable; it must "
-            "take an edge.url.Url and return the device"
+            f"{url.text}: the entry point '{url.scheme}' ({group}) is not callable; it must take an edge.url.Url and "
+            "return the device"
         )
     return driver  # type: ignore[no-any-return]
+
+
+def names(*, group: str, builtin: Mapping[str, str]) -> list[str]:
+    """What `load` finds: ours in their order, then what packages add."""
+    return list(dict.fromkeys([*builtin, *sorted(point.name for point in entry_points(group=group))]))
+
+
+def load(name: str, *, what: str, group: str, builtin: Mapping[str, str]) -> Any:
+    """The object of that name, ours or a package's; None where there is none.
+
+    what: its place and name for a message. Raises ConfigError for an entry point that cannot be loaded.
+    """
+    target = builtin.get(name)
+    if target is not None:
+        module, _, attribute = target.partition(":")
+        return getattr(import_module(module), attribute)
+    for point in entry_points(group=group):
+        if point.name == name:
+            package = point.dist.name if point.dist is not None else point.value
+            try:
+                return point.load()
+            except Exception as error:  # a third party's import may fail in any way
+                raise ConfigError(
+                    f"{what} of the package {package} cannot be loaded ({type(error).__name__}: {error}); update or "
+                    "remove that package"
+                ) from error
+    return None

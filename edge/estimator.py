@@ -31,7 +31,7 @@ class Estimate:
     activation: FloatArray  # (n_muscles,)
     force_n: FloatArray  # (n_muscles,) along the tendon
     reserve_nm: FloatArray  # (n_rows,) what the muscles could not carry
-    valid: bool  # every angle lies where the model's geometry is valid
+    valid: bool  # every angle lies where the model's geometry is valid, and no sensor was doubtful in the window
 
 
 class Estimator:
@@ -104,5 +104,6 @@ class Estimator:
             activation=activation,
             force_n=force,
             reserve_nm=reserve,
-            valid=bool(((state.q >= self._lower_rad) & (state.q <= self._upper_rad)).all()),
+            valid=bool(((state.q >= self._lower_rad) & (state.q <= self._upper_rad)).all())
+            and all(seen.trusted for seen in self._states),
         )

@@ -17,10 +17,8 @@ from pathlib import Path
 import serial
 
 from edge.errors import ConfigError, EdgeMskError
+from edge.sensors.protocols import EMSK, Protocol
 from edge.url import Url
-
-DEFAULT_BAUD = 921_600
-PROTOCOLS = ("emsk",)
 
 _BUSY = frozenset({errno.EAGAIN, errno.EBUSY})
 _MISSING = frozenset({errno.ENOENT, errno.ENXIO, errno.ENODEV, errno.ENOTDIR, errno.EIO})
@@ -46,13 +44,16 @@ _open_ports: dict[str, _Shared] = {}
 _lock = threading.Lock()
 
 
-def settings_from(url: Url) -> LineSettings:
-    """Read `serial://PATH?baud=921600&protocol=emsk`. Raises ConfigError for what it cannot be."""
-    url.only("baud", "protocol")
+def settings_from(url: Url, protocol: Protocol = EMSK) -> LineSettings:
+    """Read `serial://PATH?baud=921600&protocol=emsk` with that protocol's parameters; the default is what outputs speak.
+
+    Raises ConfigError for what it cannot be.
+    """
+    url.only("baud", "protocol", *protocol.parameters)
     return LineSettings(
-        path=url.need_path("serial:///dev/ttyUSB0?baud=921600"),
-        baud=url.integer("baud", DEFAULT_BAUD, minimum=50, maximum=12_000_000),
-        protocol=url.text_of("protocol", PROTOCOLS[0], choices=PROTOCOLS),
+        path=url.need_path(f"serial:///dev/ttyUSB0?baud={protocol.baud}"),
+        baud=url.integer("baud", protocol.baud, minimum=50, maximum=12_000_000),
+        protocol=url.text_of("protocol", protocol.name, choices=(protocol.name,)),
     )
 
 

@@ -12,6 +12,8 @@ from edge.control.state import State
 from edge.loop import Snapshot
 from edge.outputs.base import Command, Output
 from edge.sensors.base import EndOfRecording, Sensor
+from edge.signals.problems import Problem
+from edge.signals.timeline import Stamp
 
 MS = 1_000_000
 PERIOD_NS = 10 * MS
@@ -23,6 +25,11 @@ class Clock:
 
     def __call__(self) -> int:
         return self.now_ns
+
+    def wait(self, seconds: float) -> list[int]:
+        """Let the time pass; no descriptor can be read."""
+        self.now_ns += round(seconds * 1e9)
+        return []
 
 
 @dataclass
@@ -69,7 +76,7 @@ class FakeSensor(Sensor):
             return b""
         due = self._start + round(self._events[0].at_ms * MS)
         if due > self._clock.now_ns + timeout_s * 1e9:
-            self._clock.now_ns += max(round(timeout_s * 1e9), 1)
+            self._clock.now_ns += max(round(timeout_s * 1e9), 1) if timeout_s > 0.0 else 0
             return b""
         self._clock.now_ns = max(self._clock.now_ns, due)
         event = self._events.pop(0)
@@ -85,6 +92,7 @@ class FakeCounters:
     samples: int = 0
     bad_frames: int = 0
     dropped: int = 0
+    problems: dict[str, int] = field(default_factory=dict)
 
 
 class FakePipeline:
@@ -94,11 +102,15 @@ class FakePipeline:
         self.counters = FakeCounters()
         self.compute_ms, self.age_ms = compute_ms, age_ms
         self.change: dict[str, Any] = {}
+        self.sources: list[int] = []
+        self.stamps: list[Stamp] = []
+        self.problems: list[Problem] = []
         self.error: Exception | None = None
         self._clock = clock
         self._index = 0
 
-    def feed(self, chunk: bytes, received_ns: int) -> list[FakeEstimate]:
+    def feed(self, chunk: bytes, received_ns: int, source: int = 0) -> list[FakeEstimate]:
+        self.sources.append(source)
         if self.error is not None:
             raise self.error
         estimates = []
@@ -111,6 +123,10 @@ class FakePipeline:
                 estimates.append(FakeEstimate(self._index, received_ns * 1e-9, **self.change))
                 self._index += 1
         return estimates
+
+    def take_problems(self) -> list[Problem]:
+        taken, self.problems = self.problems, []
+        return taken
 
     def host_ns(self, time_s: float) -> int:
         return round(time_s * 1e9 - self.age_ms * MS)

@@ -47,7 +47,7 @@ DEVICE = {
     "zstandard",
 }
 """What comes with the base install."""
-EXTRAS = {"ezc3d"}
+EXTRAS = {"ezc3d", "vqf"}
 """What comes with an extra, is imported where it is used, and missed with a message."""
 
 

@@ -78,7 +78,19 @@ def test_continuous_integration_runs_lint_and_the_tests_of_the_readme() -> None:
 def test_extras_and_a_runtime_without_torch() -> None:
     extras = project()["optional-dependencies"]
     assert isinstance(extras, dict)
-    assert set(extras) == {"train", "opensim", "c3d", "plot", "can", "lsl", "dashboard", "sweep", "jetson", "dev"}
+    assert set(extras) == {
+        "train",
+        "opensim",
+        "c3d",
+        "imu",
+        "plot",
+        "can",
+        "lsl",
+        "dashboard",
+        "sweep",
+        "jetson",
+        "dev",
+    }
     runtime = project()["dependencies"]
     assert isinstance(runtime, list)
     assert not {"torch", "onnx", "opensim"} & {Requirement(line).name for line in runtime}

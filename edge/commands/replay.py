@@ -6,6 +6,7 @@ edge-msk replay logs/session-20260131-154210.mcap
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -39,8 +40,9 @@ def replay(ctx: click.Context, log_file: Path, as_json: bool) -> None:
 
     log = read_log(log_file)
     bundle = Bundle.from_bytes(log.bundle, log.path)
-    pipeline = Pipeline(bundle)
-    outcome = compare(log, pipeline)
+    pipeline = Pipeline(bundle, log.sources)
+    with closing(pipeline):
+        outcome = compare(log, pipeline)
     summary = _session(log, period_us=1e6 / bundle.manifest.rate_hz)
     counters = pipeline.counters
     print_summary(
@@ -48,6 +50,7 @@ def replay(ctx: click.Context, log_file: Path, as_json: bool) -> None:
             "samples": counters.samples,
             "bad_frames": counters.bad_frames,
             "dropped": counters.dropped,
+            "problems": dict(counters.problems),
             "estimates": outcome.estimates,
             **summary,
             "log": str(log.path),
@@ -110,7 +113,7 @@ def compare(log: SessionLog, pipeline: Pipeline) -> Outcome:
 def _again(log: SessionLog, pipeline: Pipeline, ended_early: bool) -> Iterator[Estimate]:
     for chunk in log.sensor_bytes():
         try:
-            estimates = pipeline.feed(chunk.data, chunk.received_ns)
+            estimates = pipeline.feed(chunk.data, chunk.received_ns, chunk.source)
         except (SensorError, EngineError):
             if ended_early:
                 return  # the same error ended the session

@@ -2,13 +2,15 @@
 
 edge-msk run --bundle demo --sensor replay:walk.mot?speed=1 --output null: --duration 10
 edge-msk run --bundle subject.msk --sensor "serial:///dev/ttyUSB0?baud=921600" --output "serial:///dev/ttyUSB1"
+edge-msk run --bundle subject.msk --sensor "serial:///dev/ttyUSB0?protocol=amt21&nodes=84,88,92" \
+    --sensor "serial:///dev/ttyUSB1?protocol=witmotion"
 """
 
 from __future__ import annotations
 
 import gc
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
     from edge.config import Config
     from edge.loop import Loop
     from edge.record.recorder import Recorder
+    from edge.sensors import Sensor
+    from edge.signals.hookup import Source
 
 
 @click.command(
@@ -31,7 +35,12 @@ if TYPE_CHECKING:
 )
 @click.option("--bundle", "bundle_name", required=True, metavar="FILE|demo", help="Subject bundle (.msk), or demo.")
 @click.option(
-    "--sensor", "sensor_url", required=True, metavar="URL", help="serial://PATH?baud=, replay:FILE?speed=1 ..."
+    "--sensor",
+    "sensor_urls",
+    multiple=True,
+    metavar="URL",
+    help="serial://PATH?baud=, replay:FILE?speed=1 ... Several are merged by time; the first one's clock is the session's. "
+    " [default: those of --config]",
 )
 @click.option(
     "--output", "output_url", default="null:", show_default=True, metavar="URL", help="serial://PATH?baud=, null: ..."
@@ -55,7 +64,7 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def run(
     bundle_name: str,
-    sensor_url: str,
+    sensor_urls: tuple[str, ...],
     output_url: str,
     config_file: Path | None,
     duration_s: float | None,
@@ -72,6 +81,8 @@ def run(
     """
     if no_log and log_target is not None:
         raise click.UsageError("--log and --no-log exclude each other")
+    if not sensor_urls and config_file is None:
+        raise click.UsageError("give --sensor URL, or --config FILE with a [[sensor]]")
     from edge.bundle import Bundle
     from edge.commands.summary import print_summary
     from edge.config import load_config
@@ -80,23 +91,24 @@ def run(
     from edge.loop import Loop, stop_on_signals
     from edge.outputs import open_output
     from edge.pipeline import Pipeline
-    from edge.sensors import open_sensor
     from edge.view.feed import ViewFeed
     from edge.view.line import Header
 
     config = load_config(config_file)
+    sources = config.sources(sensor_urls)
     bundle = Bundle.read(bundle_name)
     model = bundle.model
     rows = [model.row_names.index(name) for name in model.joint_names]
     assist = ProportionalAssist(config.assist_gain(model.joint_names), rows)
     limits = config.safety_limits(model.joint_names, [joint.range_rad for joint in model.joints])
     safety = Safety(limits, assist_enabled=assist.enabled)
-    pipeline = Pipeline(bundle)
+    pipeline = Pipeline(bundle, sources)
     log_path = _log_path(config, log_target, no_log)
     if arm and log_path is None:
         raise ConfigError("an armed run must be recorded: leave out --no-log and `run.log = false`, or leave out --arm")
 
     with ExitStack() as stack:
+        stack.callback(pipeline.close)
         feed = None
         if view is not False and sys.stderr.isatty():
             # First, so that it gets ready while the rest is opened, and is closed when all else is quiet.
@@ -106,35 +118,42 @@ def run(
         recorder = None
         if log_path is not None:
             recorder = stack.enter_context(
-                _recording(log_path, bundle, config, sensor_url=sensor_url, output_url=output_url, armed=arm)
+                _recording(log_path, bundle, config, sources, output_url=output_url, armed=arm)
             )
         with _no_log_of_nothing(recorder):
             output = open_output(output_url)
             stack.callback(output.close)
-            sensor = open_sensor(sensor_url)
-            stack.callback(sensor.close)
-        if arm:
-            safety.arm()
-        loop = Loop(
-            sensor=sensor,
-            pipeline=pipeline,
-            assist=assist,
-            safety=safety,
-            output=output,
-            recorder=recorder,
-            period_s=1.0 / bundle.manifest.rate_hz,
-            duration_s=duration_s if duration_s is not None else config.run.duration_s,
-            first_sample_timeout_s=config.run.first_sample_timeout_s,
-            warn=_warn if feed is None else feed.warn,
-            show=None if feed is None else feed.show,
-        )
+            sensors = [_opened(source.url, stack) for source in sources]
+            if arm:
+                safety.arm()
+            loop = Loop(
+                sensors=sensors,
+                pipeline=pipeline,
+                assist=assist,
+                safety=safety,
+                output=output,
+                recorder=recorder,
+                period_s=1.0 / bundle.manifest.rate_hz,
+                duration_s=duration_s if duration_s is not None else config.run.duration_s,
+                first_sample_timeout_s=config.run.first_sample_timeout_s,
+                warn=_warn if feed is None else feed.warn,
+                show=None if feed is None else feed.show,
+            )
         with stop_on_signals(loop), _quiet_garbage_collector():
             loop.run()
     problem = recorder.check() if recorder is not None else None
     if problem is not None:
         _warn(problem)
     print_summary({**loop.summary(), "log": None if recorder is None else str(recorder.path)}, as_json=as_json)
-    _conclude(loop, f"{sensor_url}: no estimate: {pipeline.why_no_estimate()}")
+    _conclude(loop, f"{' + '.join(s.url for s in sources)}: no estimate: {pipeline.why_no_estimate()}")
+
+
+def _opened(url: str, stack: ExitStack) -> Sensor:
+    from edge.sensors import open_sensor
+
+    sensor = open_sensor(url)
+    stack.callback(sensor.close)
+    return sensor
 
 
 def _conclude(loop: Loop, no_estimate: str) -> None:
@@ -169,7 +188,7 @@ def _quiet_garbage_collector() -> Iterator[None]:
 
 @contextmanager
 def _recording(
-    path: Path, bundle: Bundle, config: Config, *, sensor_url: str, output_url: str, armed: bool
+    path: Path, bundle: Bundle, config: Config, sources: Sequence[Source], *, output_url: str, armed: bool
 ) -> Iterator[Recorder]:
     """The session log, open; an armed run whose log cannot be written is refused as what it is, a wrong configuration."""
     from edge.record.recorder import Recorder, session_header
@@ -177,7 +196,7 @@ def _recording(
     content = bundle.to_bytes()
     header = session_header(
         bundle=content,
-        sensor_url=sensor_url,
+        sensors=[source.to_dict() for source in sources],
         output_url=output_url,
         config=config.model_dump(mode="json"),
         joint_names=bundle.model.joint_names,

@@ -23,10 +23,16 @@ def print_summary(summary: Mapping[str, Any], *, as_json: bool) -> None:
 def _text(key: str, value: object) -> str:
     if isinstance(value, Mapping):
         unit = "ms" if key.endswith("_ms") else "us" if key.endswith("_us") else ""
-        parts = (f"{name} {'-' if number is None else f'{number:.1f} {unit}'}" for name, number in value.items())
-        return "   ".join(parts)
+        parts = (f"{name} {_number(number, unit)}" for name, number in value.items())
+        return "   ".join(parts) or "none"
     if isinstance(value, list):
         return ", ".join(map(str, value)) or "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     return "none" if value is None else str(value)
+
+
+def _number(number: float | None, unit: str) -> str:
+    if number is None:
+        return "-"
+    return str(number) if isinstance(number, int) else f"{number:.1f} {unit}"

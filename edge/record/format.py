@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-LOG_VERSION = 1
-"""Version of the log's content; a reader refuses a newer one."""
+LOG_VERSION = 2
+"""Version of the log's content; a reader refuses any other. Version 1 had one sensor and no stamps."""
 PROFILE = "edge-msk"
 """The MCAP profile, and the name of the metadata record that holds the header."""
 END_METADATA = "edge-msk-end"
@@ -29,6 +29,7 @@ END_METADATA = "edge-msk-end"
 BUNDLE_NAME = "bundle.msk"
 
 SENSOR_BYTES = "/sensor/bytes"
+SENSOR_STAMPS = "/sensor/stamps"
 ESTIMATES = "/estimates"
 TIMING = "/timing"
 COMMANDS = "/commands"
@@ -38,7 +39,7 @@ LOSSES = "/losses"
 
 
 class PacketKind(enum.IntEnum):
-    """First field of a packet; those from SENSOR_BYTES to LOSS become messages of the log."""
+    """First field of a packet; those of `TOPIC_OF` become messages of the log."""
 
     HEADER = 1
     ATTACHMENT = 2
@@ -51,10 +52,12 @@ class PacketKind(enum.IntEnum):
     NOTE = 9
     LOSS = 10
     END = 11
+    SENSOR_STAMPS = 12
 
 
 TOPIC_OF = {
     PacketKind.SENSOR_BYTES: SENSOR_BYTES,
+    PacketKind.SENSOR_STAMPS: SENSOR_STAMPS,
     PacketKind.ESTIMATE: ESTIMATES,
     PacketKind.TIMING: TIMING,
     PacketKind.COMMAND: COMMANDS,
@@ -67,6 +70,10 @@ COUNTED = tuple(topic for topic in TOPIC_OF.values() if topic != LOSSES)
 
 PACKET = struct.Struct("<BQI")
 """Kind, log time (monotonic ns), payload length in bytes."""
+SOURCE_HEAD = struct.Struct("<B")
+"""Number of the sensor: before bytes and stamps."""
+STAMP = struct.Struct("<qq")
+"""Of one frame: the sender's time (us), and the same moment by the host's clock (ns); as many as there were frames."""
 ESTIMATE_HEAD = struct.Struct("<qdB7H")
 """Index, sensor time (s), valid, then the lengths of the seven vectors, which follow as float64."""
 ESTIMATE_VECTORS = ("q", "qd", "qdd", "torque_nm", "activation", "force_n", "reserve_nm")
@@ -77,6 +84,15 @@ COMMAND_HEAD = struct.Struct("<QqBH")
 LOSS_BODY = struct.Struct(f"<{len(COUNTED)}Q")
 TEXT_HEAD = struct.Struct("<H")
 """Length of a first text (attachment name, fault code) in bytes of UTF-8; the rest of the payload is the second."""
+
+
+class StampLike(Protocol):
+    """The times of a frame, see `edge.signals.timeline.Stamp`."""
+
+    @property
+    def sensor_us(self) -> int: ...
+    @property
+    def host_ns(self) -> int: ...
 
 
 class EstimateLike(Protocol):
@@ -162,6 +178,7 @@ def named(names: Sequence[str], values: Sequence[float]) -> dict[str, float]:
 
 _NUMBER = {"anyOf": [{"type": "number"}, {"type": "string", "pattern": "^(NaN(:[0-9a-f]{16})?|-?Infinity)$"}]}
 _INTEGER = {"type": "integer"}
+_INTEGERS = {"type": "array", "items": _INTEGER}
 _TEXT = {"type": "string"}
 
 
@@ -175,7 +192,18 @@ def schemas(header: dict[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
     content: dict[str, tuple[str, dict[str, Any]]] = {
         SENSOR_BYTES: (
             "SensorBytes",
-            {"data": {**_TEXT, "contentEncoding": "base64", "description": "as received; log time: when"}},
+            {
+                "source": {**_INTEGER, "description": "number of the sensor in the header, from 0"},
+                "data": {**_TEXT, "contentEncoding": "base64", "description": "as received; log time: when"},
+            },
+        ),
+        SENSOR_STAMPS: (
+            "SensorStamps",
+            {
+                "source": {**_INTEGER, "description": "number of the sensor in the header, from 0"},
+                "sensor_us": {**_INTEGERS, "description": "of each frame: the sender's clock, us; log time: received"},
+                "host_ns": {**_INTEGERS, "description": "of each frame: the same moment corrected, monotonic ns"},
+            },
         ),
         ESTIMATES: (
             "Estimate",

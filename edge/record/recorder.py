@@ -1,6 +1,6 @@
 """The loop's side of a session log: hands messages to another process and is never blocked by it.
 
-    header = session_header(bundle=data, sensor_url=..., output_url=..., config=..., joint_names=..., ...)
+    header = session_header(bundle=data, sensors=..., output_url=..., config=..., joint_names=..., ...)
     with Recorder(new_log_path(Path("logs")), header, bundle=data) as recorder:
         recorder.sensor_bytes(received_ns, chunk)
 
@@ -22,7 +22,7 @@ import struct
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
 from types import TracebackType
@@ -33,7 +33,7 @@ import numpy as np
 import edge
 from edge.errors import LogError
 from edge.record import format as fmt
-from edge.record.format import CommandLike, EstimateLike, PacketKind
+from edge.record.format import CommandLike, EstimateLike, PacketKind, StampLike
 
 PIPE_BYTES = 1 << 20
 """Size asked for the pipe: Linux' limit for users without privileges, some seconds of messages."""
@@ -57,7 +57,7 @@ def new_log_path(folder: Path, *, prefix: str = "session") -> Path:
 def session_header(
     *,
     bundle: bytes,
-    sensor_url: str,
+    sensors: Sequence[Mapping[str, object]],
     output_url: str,
     config: Mapping[str, object],
     joint_names: Sequence[str],
@@ -68,6 +68,7 @@ def session_header(
 ) -> dict[str, Any]:
     """The header of a log: what ran, on what, with which limits, and when.
 
+    `sensors` say of each, in the order of their numbers, what is needed to replay it without the device (`Source.to_dict`).
     `config` and `extra` hold what JSON can (non-finite numbers become strings). `command_names` name the torques of a
     command and default to the joints. `clock` ties the monotonic clock of all log times to the wall clock, once.
     """
@@ -77,7 +78,7 @@ def session_header(
         "log_version": fmt.LOG_VERSION,
         "edge_msk_version": edge.__version__,
         "bundle_sha256": hashlib.sha256(bundle).hexdigest(),
-        "sensor_url": sensor_url,
+        "sensors": [dict(sensor) for sensor in sensors],
         "output_url": output_url,
         "config": dict(config),
         "joint_names": list(joint_names),
@@ -97,6 +98,10 @@ def _text(text: str) -> bytes:
 def _texts(first: str, rest: bytes) -> bytes:
     encoded = _text(first)[:0xFFFF]
     return fmt.TEXT_HEAD.pack(len(encoded)) + encoded + rest
+
+
+def _cut(number: int) -> int:
+    return max(-(1 << 63), min(number, (1 << 63) - 1))
 
 
 def _doubles(values: object) -> bytes:
@@ -244,9 +249,14 @@ class Recorder:
 
     # --- messages ----------------------------------------------------------------------------------------------------
 
-    def sensor_bytes(self, received_ns: int, data: bytes) -> bool:
-        """A chunk exactly as the sensor gave it, in the order and with the stamp that the pipeline gets."""
-        return self._send(PacketKind.SENSOR_BYTES, received_ns, data)
+    def sensor_bytes(self, received_ns: int, data: bytes, source: int = 0) -> bool:
+        """A chunk exactly as a sensor gave it, in the order and with the stamp that the pipeline gets."""
+        return self._send(PacketKind.SENSOR_BYTES, received_ns, fmt.SOURCE_HEAD.pack(source) + data)
+
+    def stamps(self, received_ns: int, source: int, stamps: Iterable[StampLike]) -> bool:
+        """The times of the frames that a chunk completed; what no clock says is cut to 64 bits."""
+        times = (fmt.STAMP.pack(_cut(stamp.sensor_us), _cut(stamp.host_ns)) for stamp in stamps)
+        return self._send(PacketKind.SENSOR_STAMPS, received_ns, fmt.SOURCE_HEAD.pack(source) + b"".join(times))
 
     def estimate(self, host_ns: int, estimate: EstimateLike) -> bool:
         """An estimate; `host_ns`: when it was made. Every float64 comes back bit for bit."""

@@ -34,6 +34,7 @@ from numpy.typing import NDArray
 from edge.errors import LogError
 from edge.record import format as fmt
 from edge.record.format import EstimateLike
+from edge.signals.hookup import Source
 
 _RECORD = struct.Struct("<BQ")
 _KNOWN = frozenset(int(opcode) for opcode in Opcode)
@@ -45,10 +46,22 @@ _DAMAGE = (McapError, zstandard.ZstdError, struct.error, ValueError, OverflowErr
 
 @dataclass(frozen=True, slots=True)
 class SensorBytes:
-    """A chunk as the sensor gave it, and when (monotonic ns)."""
+    """A chunk as a sensor gave it, and when (monotonic ns); source: the sensor's number in the header."""
 
     received_ns: int
     data: bytes
+    source: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class SensorStamps:
+    """The times of the frames that a chunk completed: when it was received (monotonic ns), and for each frame the sender's
+    stamp (us) and the same moment by the host's clock (monotonic ns)."""
+
+    received_ns: int
+    source: int
+    sensor_us: tuple[int, ...]
+    host_ns: tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -113,7 +126,7 @@ class Loss:
     counts: dict[str, int]
 
 
-Message: TypeAlias = SensorBytes | LoggedEstimate | Timing | LoggedCommand | Fault | Note | Loss
+Message: TypeAlias = SensorBytes | SensorStamps | LoggedEstimate | Timing | LoggedCommand | Fault | Note | Loss
 
 
 def same_estimate(a: EstimateLike, b: EstimateLike) -> bool:
@@ -141,13 +154,15 @@ class _Contents:
 class SessionLog:
     """A session log; see :func:`read_log`. The iterators stream in the order of recording and may be called again.
 
-    `header` is what :func:`edge.record.recorder.session_header` made; `finished`: the file has its end; `clean`: the loop closed
+    `header` is what :func:`edge.record.recorder.session_header` made; `sources`: its sensors, in the order of their numbers, and
+    what each measures; `finished`: the file has its end; `clean`: the loop closed
     the log itself; `dropped`: messages by topic that never reached the log, known if `clean`.
     """
 
     def __init__(self, path: Path, header: dict[str, Any], contents: _Contents, size: int) -> None:
         self.path = path
         self.header = header
+        self.sources = [Source.from_dict(sensor) for sensor in header["sensors"]]
         self.attachments = contents.attachments
         self.finished = contents.finished
         end = contents.metadata.get(fmt.END_METADATA, {})
@@ -164,6 +179,10 @@ class SessionLog:
     def sensor_bytes(self) -> Iterator[SensorBytes]:
         """The chunks that the pipeline was fed with."""
         return (m for m in self._read({fmt.SENSOR_BYTES}) if isinstance(m, SensorBytes))
+
+    def sensor_stamps(self) -> Iterator[SensorStamps]:
+        """The times of all frames: as sent, received and corrected."""
+        return (m for m in self._read({fmt.SENSOR_STAMPS}) if isinstance(m, SensorStamps))
 
     def estimates(self) -> Iterator[LoggedEstimate]:
         """The estimates, bit for bit."""
@@ -211,7 +230,7 @@ class SessionLog:
 def read_log(path: Path) -> SessionLog:
     """Open the session log at `path`, finished or not, and check its header and bundle.
 
-    Raises LogError for a file that is missing, not a session log, of a newer version, damaged, or cut off before its
+    Raises LogError for a file that is missing, not a session log, of another version, damaged, or cut off before its
     bundle ends.
     """
     path = Path(path)
@@ -229,8 +248,14 @@ def read_log(path: Path) -> SessionLog:
         version = int(ours["log_version"])
         if version > fmt.LOG_VERSION:
             raise LogError(
-                f"session log {path} has version {version}, this edge-msk reads up to {fmt.LOG_VERSION}: "
+                f"session log {path} has version {version}, this edge-msk reads {fmt.LOG_VERSION}: "
                 "upgrade with  pip install -U edge-msk"
+            )
+        if version < fmt.LOG_VERSION:
+            written_by = dict(json.loads(ours["header"])).get("edge_msk_version", "an older version")
+            raise LogError(
+                f"session log {path} has version {version}, without what version {fmt.LOG_VERSION} says of its sensors: read "
+                f"it with the edge-msk that wrote it ({written_by})"
             )
         log = SessionLog(path, dict(json.loads(ours["header"])), contents, size)
     except (KeyError, ValueError, TypeError) as error:
@@ -340,7 +365,9 @@ def _message(topic: str, record: McapMessage) -> Message:
     host_ns = record.log_time
     message: Message
     if topic == fmt.SENSOR_BYTES:
-        message = SensorBytes(host_ns, base64.b64decode(body["data"], validate=True))
+        message = SensorBytes(host_ns, base64.b64decode(body["data"], validate=True), body["source"])
+    elif topic == fmt.SENSOR_STAMPS:
+        message = SensorStamps(host_ns, body["source"], tuple(body["sensor_us"]), tuple(body["host_ns"]))
     elif topic == fmt.ESTIMATES:
         vectors = {name: np.array(_numbers(body[name]), dtype=np.float64) for name in fmt.ESTIMATE_VECTORS}
         time_s = fmt.number_from_json(body["time_s"])

@@ -154,7 +154,12 @@ class LogFile:
         """The JSON object of a message."""
         body: dict[str, Any]
         if kind == PacketKind.SENSOR_BYTES:
-            body = {"data": base64.b64encode(payload).decode()}
+            (source,) = fmt.SOURCE_HEAD.unpack_from(payload)
+            body = {"source": source, "data": base64.b64encode(payload[fmt.SOURCE_HEAD.size :]).decode()}
+        elif kind == PacketKind.SENSOR_STAMPS:
+            (source,) = fmt.SOURCE_HEAD.unpack_from(payload)
+            times = list(fmt.STAMP.iter_unpack(payload[fmt.SOURCE_HEAD.size :]))
+            body = {"source": source, "sensor_us": [us for us, _ in times], "host_ns": [ns for _, ns in times]}
         elif kind == PacketKind.ESTIMATE:
             body = self._estimate(payload)
         elif kind == PacketKind.TIMING:

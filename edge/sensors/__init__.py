@@ -6,13 +6,22 @@ from edge import drivers
 from edge.errors import ConfigError
 from edge.sensors.base import EndOfRecording, Sensor, SensorLostError
 
-__all__ = ["EndOfRecording", "Sensor", "SensorLostError", "open_sensor"]
+__all__ = ["EndOfRecording", "Sensor", "SensorLostError", "make_sensor", "open_sensor"]
 
 GROUP = "edge_msk.sensors"
 BUILTIN = {
-    "serial": "edge.sensors.serial_port:SerialSensor",
+    "serial": "edge.sensors.serial_port:serial_sensor",
     "replay": "edge.sensors.replay:ReplaySensor",
+    "sim": "edge.sensors.sim:SimSensor",
 }
+
+
+def make_sensor(url: str) -> Sensor:
+    """Make the sensor that a URL names, unopened: no device is needed. Raises ConfigError for a URL that names none."""
+    parsed, sensor = drivers.create(url, group=GROUP, builtin=BUILTIN)
+    if not isinstance(sensor, Sensor):
+        raise ConfigError(f"{url}: the driver '{parsed.scheme}:' made a {type(sensor).__name__}, not a Sensor")
+    return sensor
 
 
 def open_sensor(url: str) -> Sensor:
@@ -20,8 +29,6 @@ def open_sensor(url: str) -> Sensor:
 
     Raises ConfigError for a malformed URL or an unknown scheme, SensorError when the device cannot be taken.
     """
-    parsed, sensor = drivers.create(url, group=GROUP, builtin=BUILTIN)
-    if not isinstance(sensor, Sensor):
-        raise ConfigError(f"{url}: the driver '{parsed.scheme}:' made a {type(sensor).__name__}, not a Sensor")
+    sensor = make_sensor(url)
     sensor.open()
     return sensor

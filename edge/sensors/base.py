@@ -25,9 +25,11 @@ class Sensor(ABC):
     """A source of bytes. Used from one thread.
 
     finite: whether the source ends by itself (a recording does, a device does not).
+    real_time: whether samples are given at the rate at which they were measured, so that when they come says something.
     """
 
     finite: bool = False
+    real_time: bool = True
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -46,6 +48,17 @@ class Sensor(ABC):
     @abstractmethod
     def close(self) -> None:
         """Give the device back. Does nothing when it is not open; never raises."""
+
+    def fileno(self) -> int | None:
+        """A descriptor that can be read when there are bytes; None where there is none. The sensor is open."""
+        return None
+
+    def due_s(self) -> float | None:
+        """Seconds until `read(0)` has something to do, 0 when it has; None where nobody knows. The sensor is open.
+
+        A device that sends by itself needs a descriptor only, a schedule this only. One that has neither is polled.
+        """
+        return None
 
     def decoder(self) -> Decoder:
         """A fresh decoder of what this sensor sends; needs no open device, so that a log can be replayed without it."""

@@ -25,15 +25,15 @@ DELIMITER = b"\x00"
 _HEADER = Struct("<BBBBIQ")
 _CRC = Struct("<H")
 _CRC_INITIAL = 0xFFFF
-_MIN_RAW = _HEADER.size + 4 + _CRC.size
 _MAX_RAW = _HEADER.size + 4 * MAX_CHANNELS + _CRC.size
 _COBS_GROUP = 254
 # COBS adds one byte, and one more per full group of 254.
 MAX_ENCODED = _MAX_RAW + 1 + _MAX_RAW // _COBS_GROUP
 _SEQUENCE_MODULO = 1 << 32
 _SEQUENCE_HALF = 1 << 31
-_PAYLOADS = [Struct(f"<{n}fH") for n in range(MAX_CHANNELS + 1)]
 _CHANNELS = [Struct(f"<{n}f") for n in range(MAX_CHANNELS + 1)]
+# A whole frame behind one byte of padding, by its size: what :func:`_unstuff` leaves.
+_LAYOUTS = {layout.size: layout for layout in (Struct(f"<xBBBBIQ{n}fH") for n in range(1, MAX_CHANNELS + 1))}
 
 
 class Kind(enum.IntEnum):
@@ -92,23 +92,28 @@ def cobs_encode(raw: bytes) -> bytes:
 
 def cobs_decode(encoded: bytes) -> bytes | None:
     """Undo :func:`cobs_encode`; None where the bytes are no COBS. `encoded` is without the delimiter."""
-    end = len(encoded)
-    if end == 0 or 0 in encoded:
+    if not encoded or 0 in encoded:
         return None
-    # Each code byte stands where a zero was, so the usual case (no full group) is decoded in place.
+    raw = _unstuff(encoded)
+    return None if raw is None else bytes(raw[1:])
+
+
+def _unstuff(encoded: bytes) -> bytearray | None:
+    """What :func:`cobs_decode` gives, behind one byte of padding. `encoded` holds no zero, or this does not end."""
+    # Each code byte stands where a zero was, so the usual case (no full group) is decoded in place; the first stays over.
     raw = bytearray(encoded)
-    at = 0
+    at, end = 0, len(raw)
     while at < end:
         code = raw[at]
         if code == 0xFF:
-            return _cobs_decode_groups(encoded)
+            return _unstuff_groups(encoded)
         raw[at] = 0
         at += code
-    return bytes(memoryview(raw)[1:]) if at == end else None
+    return raw if at == end else None
 
 
-def _cobs_decode_groups(encoded: bytes) -> bytes | None:
-    out = bytearray()
+def _unstuff_groups(encoded: bytes) -> bytearray | None:
+    out = bytearray(1)
     at, end = 0, len(encoded)
     while at < end:
         code = encoded[at]
@@ -119,7 +124,7 @@ def _cobs_decode_groups(encoded: bytes) -> bytes | None:
         if code != 0xFF and after < end:
             out.append(0)
         at = after
-    return bytes(out)
+    return out
 
 
 def encode(frame: Frame) -> bytes:
@@ -186,26 +191,30 @@ class FrameDecoder(Decoder):
         if len(encoded) > MAX_ENCODED:
             counters.bad_length += 1
             return None
-        raw = cobs_decode(encoded)
+        raw = _unstuff(encoded)
         if raw is None:
             counters.bad_cobs += 1
             return None
-        size = len(raw)
-        if size < _MIN_RAW or not 1 <= raw[2] <= MAX_CHANNELS or size != _HEADER.size + 4 * raw[2] + _CRC.size:
+        layout = _LAYOUTS.get(len(raw))
+        if layout is None:
             counters.bad_length += 1
             return None
-        kind, flags, count, version, sequence, time_us = _HEADER.unpack_from(raw)
-        *values, crc = _PAYLOADS[count].unpack_from(raw, _HEADER.size)
+        fields = layout.unpack(raw)
+        kind, flags, count, version, sequence, time_us = fields[:6]
+        values = fields[6:-1]
+        if count != len(values):
+            counters.bad_length += 1
+            return None
         if version != VERSION:
             counters.bad_version += 1
-        elif crc != crc16(memoryview(raw)[: -_CRC.size]):
+        elif fields[-1] != crc16(raw[1 : -_CRC.size]):
             counters.bad_crc += 1
         # 128 float32 values cannot overflow a double, so the sum is finite exactly when each of them is.
         elif not isfinite(sum(values)):
             counters.non_finite += 1
         elif self._is_new(kind, sequence):
             counters.frames += 1
-            return Frame(kind, flags, sequence, time_us, tuple(values))
+            return Frame(kind, flags, sequence, time_us, values)
         return None
 
     def _is_new(self, kind: int, sequence: int) -> bool:

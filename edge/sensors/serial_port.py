@@ -1,4 +1,7 @@
-"""`serial://PATH?baud=921600&protocol=emsk`: a microcontroller on a serial line."""
+"""`serial://PATH?baud=921600&protocol=emsk`: a microcontroller or another sensor on a serial line.
+
+The protocols, each with its own default of `baud=` and its own parameters: :mod:`edge.sensors.protocols`.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,19 @@ import select
 
 from edge.errors import SensorError
 from edge.sensors.base import Sensor, SensorLostError
+from edge.sensors.decoder import Decoder
+from edge.sensors.protocols import protocol_of
 from edge.serial_line import SerialLine, settings_from
 from edge.url import Url
 
 _CHUNK = 4096
 # So that a line that floods cannot keep the loop here: 64 KiB is more than half a second of 921600 baud.
 _MAX_CHUNKS = 16
+
+
+def serial_sensor(url: Url) -> Sensor:
+    """The sensor that a `serial:` URL names: one that listens, or the protocol's own where the device must be asked."""
+    return (protocol_of(url).sensor or SerialSensor)(url)
 
 
 class SerialSensor(Sensor):
@@ -22,13 +32,20 @@ class SerialSensor(Sensor):
 
     def __init__(self, url: Url) -> None:
         super().__init__(url.text)
-        self._settings = settings_from(url)
+        self._parsed = url
+        self._protocol = protocol_of(url)
+        self._settings = settings_from(url, self._protocol)
+        self._protocol.decoder(url)  # so that a wrong parameter is refused before anything is opened
         self._line: SerialLine | None = None
 
     def open(self) -> None:
         """Take the port for this process alone; bytes that came before are dropped."""
         if self._line is None:
             self._line = SerialLine(self._settings, SensorError)
+
+    def decoder(self) -> Decoder:
+        """A fresh decoder of the URL's protocol."""
+        return self._protocol.decoder(self._parsed)
 
     def read(self, timeout_s: float) -> bytes:
         """All bytes that are there, after waiting up to `timeout_s` for the first. Raises SensorLostError."""
@@ -57,6 +74,10 @@ class SerialSensor(Sensor):
             if not _readable(line.fd, 0.0):
                 break
         return b"".join(chunks)
+
+    def fileno(self) -> int | None:
+        """The port's."""
+        return None if self._line is None else self._line.fd
 
     def close(self) -> None:
         """Give the port back."""

@@ -6,370 +6,62 @@ output carries its age, and its error as measured on the run itself against a sm
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections import deque
-from dataclasses import dataclass
+from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from edge.errors import ConfigError
+from edge.signals.adaptive import AdaptiveDifferentiator
+from edge.signals.differentiator import REFERENCE_AGE_S, Derivatives, Differentiator
+from edge.signals.fir import FirDifferentiator
+from edge.signals.kalman import KalmanSmoother
+from edge.signals.learner import Learned
+from edge.signals.measured import Measured
+from edge.signals.movement_prior import NormalEquations
+from edge.signals.savgol import SavitzkyGolay
+from edge.signals.taps import Taps
 
-FloatArray = npt.NDArray[np.float64]
+__all__ = ["METHODS", "REFERENCE_AGE_S", "Derivatives", "Differentiator", "create"]
 
-METHODS = ("kalman", "savgol")
-REFERENCE_AGE_S = 0.3  # so long after a moment, smoothing it again changes nothing that matters
-_ERROR_MEMORY_S = 2.0
-_CUTOFF_HZ = 7.0  # of the smoother for walking and similar movements
-_SAVGOL_ORDER = 3
-_SAVGOL_WINDOW_S = 0.15
-_SAME_INTERVAL_S = 1e-10
-_SETTLED = 1e-13  # relative change of a covariance in one step below which it is taken as constant
-
-
-@dataclass(frozen=True, slots=True)
-class Derivatives:
-    """Kinematics of all channels at one moment."""
-
-    t_s: float
-    q: FloatArray  # (n,) rad
-    qd: FloatArray  # (n,) rad/s
-    qdd: FloatArray  # (n,) rad/s2
-    age_s: float  # how long before the newest sample the moment lies
-    rmse: FloatArray  # (3, n): measured error of q, qd and qdd; NaN until it is known
+METHODS = ("kalman", "savgol", "fir", "adaptive")
 
 
-class Differentiator(ABC):
-    """Takes one sample after the other, at any intervals, and describes the moment `age_s` before the newest."""
-
-    def __init__(self, n_joints: int, rate_hz: float, age_s: float) -> None:
-        self.n_joints = n_joints
-        self.rate_hz = rate_hz
-        self.age_s = age_s
-
-    @abstractmethod
-    def push(self, t_s: float, q: FloatArray, rate: FloatArray | None = None) -> Derivatives | None:
-        """Take one sample (n_joints,); return None while warming up. Time must increase (ValueError).
-
-        rate: (n_joints,) rates that gyroscopes measured at the same moment, rad/s; NaN for channels that have none.
-        """
-
-
-def create(method: str, *, n_joints: int, rate_hz: float, age_s: float, background: bool = True) -> Differentiator:
+def create(
+    method: str,
+    *,
+    n_joints: int,
+    rate_hz: float,
+    age_s: float,
+    background: bool = True,
+    gyroscopes: Sequence[int] = (),
+    scale: npt.NDArray[np.float64] | None = None,
+    bank: NormalEquations | None = None,
+    learned: Learned | None = None,
+    frozen: bool = False,
+) -> Differentiator:
     """A differentiator by name.
 
-    `kalman`: fixed-lag Kalman smoother; `savgol`: least-squares cubic over a sliding window. `background` is for methods
-    that adapt themselves off the loop's thread; these two have nothing to adapt. Raises ConfigError.
+    `kalman`: fixed-lag Kalman smoother, the safe default. `savgol`: least-squares cubic over a sliding window. `fir`: fixed
+    weights over all channels, best for movement in general or for the people of a `bank`. `adaptive`: the same, and it learns
+    the wearer while they move, in a thread of its own or (`background` false) inside `push`; both give the same bits.
+
+    gyroscopes: channels whose rate is measured too and comes with every sample (`kalman` and `savgol` do without).
+    scale: (n_joints,) the size of each channel's movements against a joint's in rad; 1 for angles. learned: what an
+    adaptive filter knew at the end of an earlier session; frozen: it does not learn further. Raises ConfigError.
     """
-    del background
     if n_joints < 1 or not (rate_hz > 0) or not (0 <= age_s <= REFERENCE_AGE_S):
         raise ConfigError(
             f"differentiator: n_joints {n_joints}, rate_hz {rate_hz:g}, age_s {age_s:g} cannot be used: "
             f"rate_hz must be positive and age_s from 0 to {REFERENCE_AGE_S:g}"
         )
     if method == "kalman":
-        return _Measured(KalmanSmoother(n_joints, rate_hz, age_s))
+        return Measured(KalmanSmoother(n_joints, rate_hz, age_s))
     if method == "savgol":
-        return _Measured(SavitzkyGolay(n_joints, rate_hz, age_s))
-    raise ConfigError(f"differentiator: unknown method '{method}': use one of {', '.join(METHODS)}")
-
-
-class KalmanSmoother(Differentiator):
-    """Fixed-lag smoother of a thrice integrated Wiener process seen in white noise.
-
-    Each channel's jerk is white noise; its size against that of the measurement noise is set by one number, the frequency
-    up to which the smoother follows. All channels share gains, so a step costs a few 3 x 3 products. The lag is worked off
-    by the modified Bryson-Frazier recursion (Bierman 1977), which needs no matrix inverse. At even intervals the gains
-    settle; from then on they are constants, and the whole lag is one small matrix product.
-    """
-
-    def __init__(self, n_joints: int, rate_hz: float, age_s: float, cutoff_hz: float = _CUTOFF_HZ) -> None:
-        super().__init__(n_joints, rate_hz, age_s)
-        # A continuous-time smoother of a signal with jerk density q seen in noise of density r has its corner where
-        # q / w^6 = r; with unit measurement variance the noise density is one sample interval.
-        self._jerk_density = (2.0 * np.pi * cutoff_hz) ** 6 / rate_hz
-        self._history: deque[_Step] = deque()
-        self._pushed = 0
-        self._warm_up = max(10, round(0.15 * rate_hz))
-        self._dt = np.nan
-        self._phi = np.eye(3)
-        self._noise = np.zeros((3, 3))
-        # Unknown rate and acceleration at the start: variances far above any movement's, in units of the noise.
-        self._x = np.zeros((3, n_joints))
-        self._p = np.diag([1.0, (2 * np.pi * cutoff_hz) ** 2, (2 * np.pi * cutoff_hz) ** 4]) * 1e3
-        self._t = -np.inf
-        self._settled: _Settled | None = None
-        self._settled_steps = 0
-        self._innovations = _Ring(round(age_s * rate_hz) + 2, n_joints)
-        self._unknown = _unknown(n_joints)
-        self._corrected: tuple[_Step, FloatArray, int] | None = None  # of the last output: step, value, samples after
-
-    def push(self, t_s: float, q: FloatArray, rate: FloatArray | None = None) -> Derivatives | None:
-        if not t_s > self._t:
-            raise ValueError(f"time does not increase: {self._t:g} s, then {t_s:g} s")
-        if self._pushed == 0:
-            self._x[0] = q
-            step = self._update(t_s, q, np.eye(3), self._x, self._p)
-        else:
-            step = self._predict_and_update(t_s, q)
-        self._t = t_s
-        self._pushed += 1
-        self._history.append(step)
-        self._innovations.append(step.scaled_innovation)
-        wanted = t_s - self.age_s
-        while len(self._history) > 2 and self._history[1].t_s <= wanted:
-            self._history.popleft()
-        if self._pushed < self._warm_up or self._history[0].t_s > wanted + 1e-9:
-            return None
-        return self._smoothed(wanted)
-
-    def _predict_and_update(self, t_s: float, q: FloatArray) -> _Step:
-        dt = t_s - self._t
-        # Grid times differ in their last bits; that is no other interval.
-        if not abs(dt - self._dt) <= _SAME_INTERVAL_S:
-            self._dt = dt
-            self._settled = None
-            self._phi = _transition(dt)
-            self._noise = self._jerk_density * np.array(
-                [
-                    [dt**5 / 20, dt**4 / 8, dt**3 / 6],
-                    [dt**4 / 8, dt**3 / 3, dt**2 / 2],
-                    [dt**3 / 6, dt**2 / 2, dt],
-                ]
-            )
-        phi = self._phi
-        predicted = phi @ self._x
-        if self._settled is not None:
-            self._settled_steps += 1
-            innovation = q - predicted[0]
-            self._x = predicted + self._settled.gain * innovation
-            return _Step(t_s, q, self._x, self._p, phi, self._settled.keep, innovation / self._settled.variance)
-        before = self._p
-        step = self._update(t_s, q, phi, predicted, phi @ self._p @ phi.T + self._noise)
-        if (np.abs(self._p - before) <= _SETTLED * np.abs(before)).all():
-            self._settled_steps = 0
-            variance = 1.0 / (1.0 - float(self._p[0, 0]))
-            self._settled = _Settled(self._p[:, :1].copy(), variance, step.keep, self._p, phi)
-        return step
-
-    def _update(self, t_s: float, q: FloatArray, phi: FloatArray, x: FloatArray, p: FloatArray) -> _Step:
-        """Take the measurement into the predicted state and covariance."""
-        innovation = q - x[0]
-        variance = p[0, 0] + 1.0
-        gain = p[:, 0] / variance
-        self._x = x + gain[:, None] * innovation
-        # Joseph's form: stays symmetric and positive however long it runs.
-        keep = np.eye(3)
-        keep[:, 0] -= gain
-        self._p = keep @ p @ keep.T + np.outer(gain, gain)
-        return _Step(t_s, q, self._x, self._p, phi, keep, innovation / variance)
-
-    def _smoothed(self, wanted: float) -> Derivatives:
-        """The sample nearest to the wanted moment, corrected by all that came after it, and carried to the moment."""
-        history = self._history
-        index = len(history) - 1
-        while index > 0 and history[index].t_s - wanted > 0.5 * (history[index].t_s - history[index - 1].t_s):
-            index -= 1
-        after = len(history) - 1 - index
-        step = history[index]
-        if after == 0:
-            x = step.x
-        elif self._settled is not None and self._settled_steps > after and after <= self._innovations.size:
-            x = step.x + self._settled.weights(after) @ self._innovations.last(after)
-        else:
-            x = step.x - step.p @ self._adjoint(index)
-        self._corrected = (step, x[0], after)
-        shift = wanted - step.t_s
-        if abs(shift) > 1e-9:
-            x = _transition(shift) @ x
-        return Derivatives(wanted, x[0], x[1], x[2], self.age_s, self._unknown)
-
-    def own_error(self) -> tuple[FloatArray, FloatArray] | None:
-        """What the last output still holds of the sensor's noise; None while the gains have not settled.
-
-        First (3,): the variances of value, rate and acceleration for a measurement of unit variance; second (n,): one
-        sample's estimate of the measurement's variance, from what the smoothed value leaves of the measurement.
-        """
-        if self._settled is None or self._corrected is None:
-            return None
-        step, value, after = self._corrected
-        variance = self._settled.smoothed_variance(after)
-        residual = step.measured - value
-        return variance, residual * residual / (1.0 - variance[0])
-
-    def _adjoint(self, index: int) -> FloatArray:
-        """What all samples after `index` say about the state there."""
-        adjoint = np.zeros((3, self.n_joints))
-        for i in range(len(self._history) - 1, index, -1):
-            step = self._history[i]
-            adjoint = step.keep.T @ adjoint
-            adjoint[0] -= step.scaled_innovation
-            adjoint = step.phi.T @ adjoint
-        return adjoint
-
-
-def _transition(dt: float) -> FloatArray:
-    return np.array([[1.0, dt, dt * dt / 2], [0.0, 1.0, dt], [0.0, 0.0, 1.0]])
-
-
-@dataclass(frozen=True, slots=True)
-class _Step:
-    t_s: float
-    measured: FloatArray  # (n,)
-    x: FloatArray  # (3, n) filtered state
-    p: FloatArray  # (3, 3) its covariance
-    phi: FloatArray  # (3, 3) transition that led to it
-    keep: FloatArray  # (3, 3) I - K H of its update
-    scaled_innovation: FloatArray  # (n,)
-
-
-class _Settled:
-    """The constants of a filter whose covariance does not change any more."""
-
-    def __init__(self, gain: FloatArray, variance: float, keep: FloatArray, p: FloatArray, phi: FloatArray) -> None:
-        self.gain, self.variance, self.keep = gain, variance, keep
-        self._p, self._phi = p, phi
-        self._weights: dict[int, FloatArray] = {}
-        self._variances: dict[int, FloatArray] = {}
-
-    def weights(self, count: int) -> FloatArray:
-        """(3, count): what each of the next `count` scaled innovations adds to a state; the adjoint recursion in one."""
-        found = self._weights.get(count)
-        if found is None:
-            column = self._phi.T[:, 0]
-            columns = []
-            for _ in range(count):
-                columns.append(column)
-                column = self._phi.T @ (self.keep.T @ column)
-            found = self._weights[count] = self._p @ np.array(columns).T
-        return found
-
-    def smoothed_variance(self, count: int) -> FloatArray:
-        """(3,): variances of a state that `count` later samples have corrected, in units of the measurement's."""
-        found = self._variances.get(count)
-        if found is None:
-            information = np.zeros((3, 3))
-            for _ in range(count):
-                information = self.keep.T @ information @ self.keep
-                information[0, 0] += 1.0 / self.variance
-                information = self._phi.T @ information @ self._phi
-            found = self._variances[count] = np.diag(self._p - self._p @ information @ self._p).copy()
-        return found
-
-
-class _Ring:
-    """The last rows, always in one piece: each is written twice, a buffer's length apart."""
-
-    def __init__(self, size: int, width: int) -> None:
-        self.size = size
-        self._rows = np.zeros((2 * size, width))
-        self._next = 0
-
-    def append(self, row: FloatArray | float) -> None:
-        self._rows[self._next] = row
-        self._rows[self._next + self.size] = row
-        self._next = (self._next + 1) % self.size
-
-    def last(self, count: int) -> FloatArray:
-        """The newest `count` rows, oldest first. A view: valid until the next append."""
-        end = self._next + self.size
-        return self._rows[end - count : end]
-
-
-def _unknown(n: int) -> FloatArray:
-    """An error that is not known, shared by all outputs that say so."""
-    unknown = np.full((3, n), np.nan)
-    unknown.flags.writeable = False
-    return unknown
-
-
-class SavitzkyGolay(Differentiator):
-    """Least-squares cubic over the last samples (Savitzky & Golay 1964), by the samples' own times."""
-
-    def __init__(self, n_joints: int, rate_hz: float, age_s: float, window_s: float = _SAVGOL_WINDOW_S) -> None:
-        super().__init__(n_joints, rate_hz, age_s)
-        # An estimate inside the window is far better than one at its edge: the window reaches back past the moment.
-        self._count = max(round((window_s + age_s) * rate_hz), _SAVGOL_ORDER + 4)
-        self._times = _Ring(self._count, 1)
-        self._values = _Ring(self._count, n_joints)
-        self._pushed = 0
-        self._t = -np.inf
-        self._offsets = np.full(self._count, np.nan)
-        self._weights = np.empty((3, 0))
-        self._unknown = _unknown(n_joints)
-
-    def push(self, t_s: float, q: FloatArray, rate: FloatArray | None = None) -> Derivatives | None:
-        if not t_s > self._t:
-            raise ValueError(f"time does not increase: {self._t:g} s, then {t_s:g} s")
-        self._t = t_s
-        self._times.append(t_s)
-        self._values.append(q)
-        self._pushed += 1
-        if self._pushed < self._count:
-            return None
-        wanted = t_s - self.age_s
-        offsets = self._times.last(self._count)[:, 0] - wanted
-        if not np.abs(offsets - self._offsets).max() <= _SAME_INTERVAL_S:
-            self._offsets = offsets
-            span = offsets[-1] - offsets[0]
-            table = (offsets[:, None] / span) ** np.arange(_SAVGOL_ORDER + 1)
-            inverse = np.linalg.pinv(table)
-            self._weights = inverse[:3] * np.array([1.0, 1.0 / span, 2.0 / span**2])[:, None]
-        x = self._weights @ self._values.last(self._count)
-        return Derivatives(wanted, x[0], x[1], x[2], self.age_s, self._unknown)
-
-
-class _Measured(Differentiator):
-    """A differentiator whose outputs carry their error, measured against a smoother that sees REFERENCE_AGE_S further.
-
-    What that smoother itself leaves over of the sensor's noise cannot be seen in the difference and is added: its
-    variance follows from its gains and from what it leaves of the measurements, and the two errors are independent,
-    since the error of a best estimate is orthogonal to everything that went into it.
-    """
-
-    def __init__(self, inner: Differentiator) -> None:
-        super().__init__(inner.n_joints, inner.rate_hz, inner.age_s)
-        self._inner = inner
-        self._reference = KalmanSmoother(inner.n_joints, inner.rate_hz, inner.age_s + REFERENCE_AGE_S)
-        self._said: deque[Derivatives] = deque()
-        self._forget = float(np.exp(-1.0 / (_ERROR_MEMORY_S * inner.rate_hz)))
-        self._weight = 0.0
-        self._square = np.zeros((3, inner.n_joints))
-        self._noise_weight = 0.0
-        self._noise = np.zeros(inner.n_joints)
-        self._error = np.zeros((3, inner.n_joints))
-
-    def push(self, t_s: float, q: FloatArray, rate: FloatArray | None = None) -> Derivatives | None:
-        truth = self._reference.push(t_s, q)
-        output = self._inner.push(t_s, q)
-        if output is not None:
-            self._said.append(output)
-        own = None
-        if truth is not None:
-            own = self._reference.own_error()
-            while self._said and self._said[0].t_s < truth.t_s - 0.5 / self.rate_hz:
-                self._said.popleft()
-            if self._said and abs(self._said[0].t_s - truth.t_s) <= 0.5 / self.rate_hz:
-                self._compare(self._said[0], truth)
-        if output is None or self._weight == 0.0:
-            return output
-        square = self._square / self._weight
-        if own is not None:
-            variance, noise = own
-            self._noise_weight = self._forget * self._noise_weight + (1.0 - self._forget)
-            self._noise *= self._forget
-            self._noise += (1.0 - self._forget) * noise
-            square += variance[:, None] * (self._noise / self._noise_weight)
-        rmse = np.sqrt(square)
-        return Derivatives(output.t_s, output.q, output.qd, output.qdd, output.age_s, rmse)
-
-    def _compare(self, said: Derivatives, truth: Derivatives) -> None:
-        error = self._error
-        np.subtract(said.q, truth.q, out=error[0])
-        np.subtract(said.qd, truth.qd, out=error[1])
-        np.subtract(said.qdd, truth.qdd, out=error[2])
-        error *= error
-        error *= 1.0 - self._forget
-        self._square *= self._forget
-        self._square += error
-        self._weight = self._forget * self._weight + (1.0 - self._forget)
+        return Measured(SavitzkyGolay(n_joints, rate_hz, age_s))
+    if method not in METHODS:
+        raise ConfigError(f"differentiator: unknown method '{method}': use one of {', '.join(METHODS)}")
+    taps = Taps(n_joints, rate_hz, age_s, tuple(gyroscopes), np.ones(n_joints) if scale is None else scale)
+    if method == "fir":
+        return Measured(FirDifferentiator(taps, bank))
+    return AdaptiveDifferentiator(taps, background=background, bank=bank, learned=learned, frozen=frozen)

@@ -28,9 +28,16 @@ class GridSample:
 class GridResampler:
     """Interpolates streams linearly onto t = t0 + k / rate, where t0 is the first moment that all streams have reached.
 
-    A grid sample leaves as soon as every stream has a sample at or after its time: nothing is guessed ahead. Gaps of up to
-    `max_gap_s` are bridged; a longer one in any stream, or a clock that jumps back by more, starts a new grid. Times are
-    best counted from a near moment: beyond 4e6 s a double does not resolve `TOLERANCE_S`.
+    A grid sample leaves as soon as every stream has a sample at or after its time: nothing is guessed ahead, and nothing is
+    waited for longer. What happens where samples are missing:
+
+    * bridged, by the straight line between its neighbours: a pause in a stream of up to `max_gap_s`;
+    * a new grid, and with it everything behind anew: a longer pause in any stream, a clock that jumps by more, ahead or
+      back, and a stream that falls MOST_SKEW_S behind another. Counted in `interruptions`; the first sample after it has
+      `restarted` set;
+    * left out: a sample that is not newer than its predecessor in its stream. Counted in `late`.
+
+    Times are best counted from a near moment: beyond 4e6 s a double does not resolve `TOLERANCE_S`.
     """
 
     def __init__(self, widths: tuple[int, ...], rate_hz: float, max_gap_s: float) -> None:

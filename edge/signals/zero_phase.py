@@ -56,3 +56,24 @@ def differentiate(
         np.asarray(spline.derivative(1)(at_s)),
         np.asarray(spline.derivative(2)(at_s)),
     )
+
+
+def impulse_taps(rate_hz: float, later: float, reach_s: float) -> FloatArray:
+    """The zero-phase filter as weights of the samples around a moment: (3, 2 reach + 1) for value, rate and acceleration.
+
+    The moment lies `later` sample intervals (0 to 1) after the middle one of 2 reach + 1 even samples, oldest first, where
+    reach is `reach_s` in samples. Filter and spline are linear, so their answers to one impulse say everything. Beyond
+    the reach the answers are cut; what that would do to a parabola is mended with the smallest change of the weights.
+    """
+    reach = round(reach_s * rate_hz)
+    middle = 4 * reach
+    times = np.arange(2 * middle + 1) / rate_hz
+    impulse = np.zeros((len(times), 1))
+    impulse[middle] = 1.0
+    # What sample k (counted from the middle one) adds at the moment is what the middle one adds k samples earlier.
+    number = np.arange(-reach, reach + 1)
+    at = times[middle] + (later - number) / rate_hz
+    taps = np.stack([part[:, 0] for part in differentiate(times, impulse, at)])
+    powers = (number - later) ** np.arange(3)[:, None]  # of the samples' times from the moment, in intervals
+    wanted = np.diag([1.0, rate_hz, 2.0 * rate_hz**2])
+    return np.asarray(taps + np.linalg.solve(powers @ powers.T, (wanted - taps @ powers.T).T).T @ powers)

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from edge.config import AssistConfig, Config, RunConfig, SafetyConfig, load_config
+from edge.config import AssistConfig, Config, RunConfig, SafetyConfig, SensorConfig, load_config
 from edge.errors import ConfigError
+from edge.signals.hookup import Source
 
 JOINTS = ("hip", "knee", "ankle")
 RANGES = ((-1.0, 2.0), (-2.2, 0.2), (-0.9, 0.7))
@@ -42,7 +43,7 @@ def test_a_lost_sensor_leads_to_zero_within_50_ms_by_default() -> None:
 
 
 def test_every_key_has_a_description() -> None:
-    for section in (SafetyConfig, AssistConfig, RunConfig):
+    for section in (SafetyConfig, AssistConfig, RunConfig, SensorConfig):
         assert all(field.description for field in section.model_fields.values())
 
 
@@ -91,7 +92,7 @@ def test_numbers_for_every_joint_or_by_name(tmp_path: Path) -> None:
         ),
         ("[safety]\ntorque_limit = 3", "key `safety.torque_limit`: is not known: did you mean `torque_limit_nm`?"),
         ("[savety]\n", "key `savety`: is not known: did you mean `safety`?"),
-        ("zzz = 1\n", "key `zzz`: is not known: known here are safety, assist, run"),
+        ("zzz = 1\n", "key `zzz`: is not known: known here are safety, assist, run, sensor"),
         ("source = 'x'\n", "key `source`: is not known; remove it"),
         (
             "[run]\nduration_s = '10'",
@@ -153,3 +154,53 @@ def test_unreadable_files(tmp_path: Path) -> None:
     broken.write_bytes(b"\xff\xfe")
     with pytest.raises(ConfigError, match="is not UTF-8"):
         load_config(broken)
+
+
+SENSORS = """
+[[sensor]]
+url = "serial:///dev/ttyUSB0?protocol=amt21"
+channels = ["hip", "knee", "ankle"]
+sign = [1, -1, 1]
+zero_deg = [0, 12.5, 0.0]
+
+[[sensor]]
+url = "serial:///dev/ttyUSB1?protocol=witmotion"
+channels = ["pelvis"]
+"""
+
+
+def test_sensors_and_what_they_measure(tmp_path: Path) -> None:
+    config = load_config(write(tmp_path, SENSORS))
+    encoders, imu = config.sources()
+    assert encoders == Source(
+        "serial:///dev/ttyUSB0?protocol=amt21", ("hip", "knee", "ankle"), (1.0, -1.0, 1.0), (0.0, 12.5, 0.0)
+    )
+    assert imu == Source("serial:///dev/ttyUSB1?protocol=witmotion", ("pelvis",))
+    # The command line's take their place.
+    assert config.sources(["sim:", "replay:a.mot"]) == [Source("sim:"), Source("replay:a.mot")]
+
+
+def test_no_sensor_and_one_named_twice_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"defaults: names no sensor: give --sensor URL, or add a \[\[sensor\]\]"):
+        Config().sources()
+    with pytest.raises(ConfigError, match="the sensor sim: is named twice"):
+        Config().sources(["sim:", "sim:"])
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [
+        ("[[sensor]]\nchannels = ['hip']\n", "key `sensor.0.url`: is missing: give it (its URL"),
+        ("[sensor]\nurl = 'x:'\n", "should be a list: write each as [[sensor]] with its keys below"),
+        ("sensor = ['x:']\n", "key `sensor.0`: 'x:' should be a table: write it as [[sensor]] with its keys below"),
+        (
+            "[[sensor]]\nurl = 'x:'\nchanels = ['hip']\n",
+            "key `sensor.0.chanels`: is not known: did you mean `channels`?",
+        ),
+        ("[[sensor]]\nurl = 'x:'\nsign = ['+']\n", "key `sensor.0.sign.0`: '+' should be a valid number: mend it"),
+        ("[[sensor]]\nurl = 'x:'\nchannels = 'hip'\n", "key `sensor.0.channels`: 'hip' should be a list: mend it"),
+    ],
+)
+def test_a_wrong_sensor_is_one_line(tmp_path: Path, text: str, line: str) -> None:
+    (found,) = refusal(tmp_path, text)
+    assert line in found

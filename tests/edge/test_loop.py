@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from loop_fakes import MS, Clock, Event, FakeOutput, FakePipeline, FakeRecorder, FakeSensor
+from loop_fakes import MS, Clock, Event, FakeEstimate, FakeOutput, FakePipeline, FakeRecorder, FakeSensor
 
 from edge.config import Config
 from edge.control.assist import ProportionalAssist
@@ -20,6 +20,9 @@ from edge.control.state import State
 from edge.errors import EngineError, OutputError, SensorError
 from edge.loop import HEARTBEAT_NS, Loop, Snapshot, stop_on_signals
 from edge.sensors.base import SensorLostError
+from edge.sensors.merged import MergedSensors
+from edge.signals.problems import Problem
+from edge.signals.timeline import Stamp
 
 
 def walking(count: int, *, start_ms: float = 10.0, data: bytes = b"e") -> list[Event]:
@@ -50,7 +53,7 @@ class World:
         if arm:
             self.safety.arm()
         self.loop = Loop(
-            sensor=self.sensor,
+            sensors=[self.sensor],
             pipeline=self.pipeline,
             assist=ProportionalAssist((gain, gain), rows=(0, 2)),
             safety=self.safety,
@@ -81,6 +84,7 @@ def test_a_finite_source_ends_cleanly() -> None:
         "samples": 50,
         "bad_frames": 0,
         "dropped": 0,
+        "problems": {},
         "estimates": 50,
         "age_ms": {"p50": 31.0, "p99": 31.0, "max": 31.0},
         "compute_us": {"p50": 1000.0, "p99": 1000.0, "max": 1000.0},
@@ -113,10 +117,46 @@ def test_everything_is_recorded_in_the_order_it_happened() -> None:
         "command",
     ]
     received_ns = world.start_ns + 10 * MS
-    assert world.recorder.named("sensor_bytes")[0] == (received_ns, b"e")
+    assert world.recorder.named("sensor_bytes")[0] == (received_ns, b"e", 0)
     assert world.recorder.named("timing")[0] == (received_ns + MS, 0, 31.0, 1000.0)
     assert world.recorder.named("note") == [(received_ns + MS, "state active")]
     assert [call[0] for call in world.recorder.named("command")] == [command for _, command in world.output.sent]
+
+
+def test_what_is_wrong_with_a_sensor_is_said_once_and_recorded_each_time() -> None:
+    world = World(walking(3))
+    knee, clock = Problem("stuck:knee", "the knee is stuck"), Problem("clock:0", "the clock stands")
+    feed = world.pipeline.feed
+
+    def feed_with_problems(chunk: bytes, received_ns: int, source: int = 0) -> list[FakeEstimate]:
+        world.pipeline.problems = [knee] if received_ns < world.start_ns + 25 * MS else [clock]
+        return feed(chunk, received_ns, source)
+
+    world.pipeline.feed = feed_with_problems  # type: ignore[method-assign]
+    world.run()
+    assert world.warnings == ["the knee is stuck", "the clock stands"]
+    notes = [note for _, note in world.recorder.named("note")]
+    assert notes == ["stuck:knee: the knee is stuck", "stuck:knee: the knee is stuck", "clock:0: the clock stands"]
+
+
+def test_the_times_of_the_frames_are_recorded_with_the_bytes() -> None:
+    world = World(walking(1))
+    world.pipeline.stamps = [Stamp(7, 8, 7)]
+    world.run()
+    assert [call[0] for call in world.recorder.calls[:2]] == ["sensor_bytes", "stamps"]
+    assert world.recorder.named("stamps") == [(world.start_ns + 10 * MS, 0, [Stamp(7, 8, 7)])]
+
+
+def test_several_sensors_are_numbered_in_their_order() -> None:
+    world = World([])
+    second = FakeSensor(world.clock, walking(5, start_ms=14.0), finite=True)
+    first = FakeSensor(world.clock, walking(5, start_ms=10.0, data=b"x"), finite=True)
+    world.loop._sensors = MergedSensors([first, second], wait=lambda _, seconds: world.clock.wait(seconds))
+    world.run()
+    assert set(world.pipeline.sources) == {0, 1}
+    assert [(data, source) for _, data, source in world.recorder.named("sensor_bytes")][:4] == [
+        *((b"x", 0), (b"e", 1), (b"x", 0), (b"e", 1)),
+    ]
 
 
 def test_silence_faults_and_reaches_zero_within_50_ms() -> None:

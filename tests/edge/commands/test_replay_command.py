@@ -49,12 +49,12 @@ def test_the_first_difference_is_named_and_exit_code_is_1(
 ) -> None:
     feed = Pipeline.feed
 
-    def off_by_one_bit(self: Pipeline, chunk: bytes, received_ns: int) -> list[Estimate]:
+    def off_by_one_bit(self: Pipeline, chunk: bytes, received_ns: int, source: int = 0) -> list[Estimate]:
         return [
             dataclasses.replace(estimate, force_n=np.nextafter(estimate.force_n, np.inf))
             if estimate.index >= 7
             else estimate
-            for estimate in feed(self, chunk, received_ns)
+            for estimate in feed(self, chunk, received_ns, source)
         ]
 
     monkeypatch.setattr(Pipeline, "feed", off_by_one_bit)
@@ -88,7 +88,7 @@ class FakeLog:
         return iter(self.recorded)
 
     def sensor_bytes(self) -> Iterator[SimpleNamespace]:
-        return (SimpleNamespace(data=b"x", received_ns=index) for index in range(5))
+        return (SimpleNamespace(data=b"x", received_ns=index, source=0) for index in range(5))
 
     def losses(self) -> Iterator[SimpleNamespace]:
         return iter([SimpleNamespace(counts=self.lost)] if self.lost else [])
@@ -103,7 +103,7 @@ class FivePipeline:
     def __init__(self, *, fails_at: int = 99) -> None:
         self.fails_at = fails_at
 
-    def feed(self, chunk: bytes, received_ns: int) -> list[Estimate]:
+    def feed(self, chunk: bytes, received_ns: int, source: int = 0) -> list[Estimate]:
         if received_ns >= self.fails_at:
             raise SensorError("7 angles")
         return [estimate(received_ns)]

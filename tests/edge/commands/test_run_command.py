@@ -22,8 +22,8 @@ from edge.errors import LogError
 from edge.record.session_log import read_log
 
 KEYS = [
-    *("samples", "bad_frames", "dropped", "estimates", "age_ms", "compute_us", "missed_deadlines", "state", "faults"),
-    "log",
+    *("samples", "bad_frames", "dropped", "problems", "estimates", "age_ms", "compute_us", "missed_deadlines", "state"),
+    *("faults", "log"),
 ]
 
 
@@ -36,7 +36,8 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def invoke(*arguments: str) -> tuple[int, str, str]:
-    base = ["run", "--bundle", "tiny.msk", "--sensor", "replay:swing.mot?speed=0", "--no-view"]
+    sensor = [] if "--sensor" in arguments else ["--sensor", "replay:swing.mot?speed=0"]
+    base = ["run", "--bundle", "tiny.msk", *sensor, "--no-view"]
     result = CliRunner().invoke(cli, [*base, *arguments])
     return result.exit_code, result.stdout, result.stderr
 
@@ -241,3 +242,65 @@ def _wait_for_messages(path: Path) -> None:
                     return
         time.sleep(0.05)
     raise AssertionError("the session did not begin")
+
+
+TWO_SENSORS = """
+[[sensor]]
+url = "sim:?rate=100"
+channels = ["hip", "knee", "ankle"]
+
+[[sensor]]
+url = "sim:?rate=200&noise_acc=0.1&seed=1"
+channels = ["pelvis"]
+"""
+
+
+def test_two_sensors_of_the_configuration_are_merged_and_replayed_bit_for_bit(folder: Path) -> None:
+    """Two simulated people in step: the one gives the angles, the other the pelvis."""
+    (folder / "session.toml").write_text(TWO_SENSORS)
+    arguments = ["run", "--bundle", "tiny.msk", "--config", "session.toml", "--duration", "1.2", "--no-view", "--json"]
+    result = CliRunner().invoke(cli, [*arguments, "--log", "session.mcap"])
+    assert result.exit_code == 0, result.stderr
+    live = json.loads(result.stdout)
+    assert live["estimates"] > 40
+    assert live["problems"] == {}
+    log = read_log(folder / "session.mcap")
+    assert [source.channels for source in log.sources] == [("hip", "knee", "ankle"), ("pelvis",)]
+    assert {chunk.source for chunk in log.sensor_bytes()} == {0, 1}
+    stamps = list(log.sensor_stamps())
+    assert {stamp.source for stamp in stamps} == {0, 1}
+    for stamp in stamps:
+        assert all(host_ns <= stamp.received_ns for host_ns in stamp.host_ns)
+    again = CliRunner().invoke(cli, ["replay", "session.mcap", "--json"])
+    assert again.exit_code == 0, again.stderr
+    assert json.loads(again.stdout) == {**live, "log": "session.mcap", "identical": True}
+
+
+def test_two_sensors_on_the_command_line_must_share_the_work(folder: Path) -> None:
+    code, out, err = invoke("--sensor", "sim:?rate=100", "--sensor", "sim:?rate=200", "--json")
+    assert code == 1
+    assert json.loads(out)["faults"] == ["sensor"]
+    assert "sends joint angles, and so does sim:?rate=100: say in `channels` of [[sensor]]" in err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--sensor", "sim:", "--sensor", "sim:"), "the sensor sim: is named twice"),
+        (("--sensor", "sim:", "--sensor", "replay:swing.mot?speed=2"), "leave out speed="),
+    ],
+)
+def test_sensors_that_cannot_be_merged_leave_no_file(folder: Path, arguments: tuple[str, ...], message: str) -> None:
+    code, out, err = invoke(*arguments)
+    assert (code, out) == (1, "")
+    assert message in err
+    assert not (folder / "logs").exists() or not list((folder / "logs").iterdir())
+
+
+def test_no_sensor_is_wrong_usage_or_a_wrong_configuration(folder: Path) -> None:
+    result = CliRunner().invoke(cli, ["run", "--bundle", "tiny.msk"])
+    assert (result.exit_code, "give --sensor URL" in result.stderr) == (2, True)
+    (folder / "session.toml").write_text("[run]\nlog = false\n")
+    result = CliRunner().invoke(cli, ["run", "--bundle", "tiny.msk", "--config", "session.toml"])
+    assert result.exit_code == 1
+    assert "session.toml: names no sensor" in result.stderr

@@ -23,6 +23,7 @@ from edge.errors import LogError
 from edge.record.format import COUNTED
 from edge.record.recorder import Recorder, new_log_path, session_header
 from edge.record.session_log import SensorBytes, read_log
+from edge.signals.timeline import Stamp
 
 BUNDLE = bytes(range(256)) * 200
 JOINTS, MUSCLES = ["hip", "knee", "ankle"], ["glut_max", "soleus"]
@@ -31,7 +32,7 @@ JOINTS, MUSCLES = ["hip", "knee", "ankle"], ["glut_max", "soleus"]
 def header(bundle: bytes = BUNDLE) -> dict[str, Any]:
     return session_header(
         bundle=bundle,
-        sensor_url="serial:///dev/ttyACM0",
+        sensors=[{"url": "serial:///dev/ttyACM0"}],
         output_url="null:",
         config={"limits": {"torque_nm": 20.0, "age_ms": float("inf")}},
         joint_names=JOINTS,
@@ -92,7 +93,8 @@ def test_the_public_mcap_reader_shows_a_finished_log(tmp_path: Path) -> None:
     with recorder(tmp_path / "new" / "folder" / "a.mcap") as log:
         v = np.arange(3.0)
         m = np.array([0.5, np.nan])
-        assert log.sensor_bytes(1_000, b"\x00\x01\xff")
+        assert log.sensor_bytes(1_000, b"\x00\x01\xff", 2)
+        assert log.stamps(1_000, 2, [Stamp(70, 900, 70), Stamp(80, 950, None)])
         assert log.estimate(2_000, AnEstimate(7, 0.25, v, v, v, v, m, m, v, True))
         assert log.timing(3_000, 7, 12.5, 180.0)
         assert log.command(ACommand(4, 9, 2, (1.0, -0.0, 2.0)))
@@ -109,6 +111,9 @@ def test_the_public_mcap_reader_shows_a_finished_log(tmp_path: Path) -> None:
     assert json.loads(metadata["edge-msk"]["header"])["config"]["limits"]["age_ms"] == "Infinity"
     assert metadata["edge-msk-end"]["clean"] == "true"
     assert {s.encoding for s, _ in found.values() if s is not None} == {"jsonschema"}
+    assert json.loads(found["/sensor/bytes"][1].data) == {"source": 2, "data": "AAH/"}
+    stamps = {"source": 2, "sensor_us": [70, 80], "host_ns": [900, 950]}
+    assert (found["/sensor/stamps"][1].log_time, json.loads(found["/sensor/stamps"][1].data)) == (1_000, stamps)
     schema, message = found["/estimates"]
     assert schema is not None
     assert message.log_time == 2_000

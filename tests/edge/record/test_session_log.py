@@ -18,7 +18,18 @@ from numpy.typing import NDArray
 from edge.errors import LogError
 from edge.record import format as fmt
 from edge.record.recorder import Recorder, session_header
-from edge.record.session_log import LoggedCommand, LoggedEstimate, Note, SensorBytes, Timing, read_log, same_estimate
+from edge.record.session_log import (
+    LoggedCommand,
+    LoggedEstimate,
+    Note,
+    SensorBytes,
+    SensorStamps,
+    Timing,
+    read_log,
+    same_estimate,
+)
+from edge.signals.hookup import Source
+from edge.signals.timeline import Stamp
 
 BUNDLE = b"PK\x03\x04 a bundle" * 50
 EVERY_FLOAT64 = st.one_of(
@@ -32,7 +43,7 @@ EVERY_FLOAT64 = st.one_of(
 def open_recorder(path: Path, **changes: Any) -> Recorder:
     header = session_header(
         bundle=BUNDLE,
-        sensor_url="replay:walk.mot",
+        sensors=[{"url": "replay:walk.mot"}],
         output_url="null:",
         config={"rate_hz": 200},
         joint_names=["hip", "knee", "ankle"],
@@ -140,7 +151,8 @@ def test_same_estimate_sees_every_difference() -> None:
 
 def test_messages_come_in_the_order_of_recording_with_their_text(tmp_path: Path) -> None:
     with open_recorder(tmp_path / "a.mcap") as log:
-        log.sensor_bytes(50, b"")
+        log.sensor_bytes(50, b"", 1)
+        log.stamps(50, 1, [Stamp(3, 4, None), Stamp(2**63 + 1, -(2**70), 7)])
         log.note(40, "Grüße \udcff\n")  # stamps of two clocks may go back; a lone surrogate comes from odd file names
         log.timing(30, 1, 2.0, 3.0)
         log.sensor_bytes(20, b"\x00" * 70_000)
@@ -148,8 +160,9 @@ def test_messages_come_in_the_order_of_recording_with_their_text(tmp_path: Path)
         log.fault(10, "rate", "knee: too fast")
     read = read_log(log.path)
     messages = list(read.messages())
-    assert messages[:5] == [
-        SensorBytes(50, b""),
+    assert messages[:6] == [
+        SensorBytes(50, b"", 1),
+        SensorStamps(50, 1, (3, 2**63 - 1), (4, -(2**63))),  # what no clock says is cut
         Note(40, "Grüße \\udcff\n"),
         Timing(30, 1, 2.0, 3.0),
         SensorBytes(20, b"\x00" * 70_000),
@@ -157,10 +170,11 @@ def test_messages_come_in_the_order_of_recording_with_their_text(tmp_path: Path)
     ]
     (fault,) = read.faults()
     assert (fault.host_ns, fault.code, fault.text) == (10, "rate", "knee: too fast")
-    assert list(read.notes()) == [messages[1]]
+    assert list(read.notes()) == [messages[2]]
+    assert list(read.sensor_stamps()) == [messages[1]]
     assert list(read.losses()) == []
     assert read.attachments == {"bundle.msk": BUNDLE, "config.toml": b"x = 1\n"}
-    assert read.header["sensor_url"] == "replay:walk.mot"
+    assert read.sources == [Source("replay:walk.mot")]
     assert read.header["config"] == {"rate_hz": 200}
     assert read.finished
     assert read.clean
@@ -276,7 +290,7 @@ def test_a_foreign_mcap_file(tmp_path: Path) -> None:
 def test_a_log_of_a_newer_version(tmp_path: Path) -> None:
     with open_recorder(tmp_path / "a.mcap", log_version=fmt.LOG_VERSION + 1) as log:
         pass
-    with pytest.raises(LogError, match=r"has version 2, this edge-msk reads up to 1: upgrade with"):
+    with pytest.raises(LogError, match=r"has version 3, this edge-msk reads 2: upgrade with"):
         read_log(log.path)
 
 
@@ -284,4 +298,21 @@ def test_a_bundle_that_is_not_the_one_of_the_header(tmp_path: Path) -> None:
     with open_recorder(tmp_path / "a.mcap", bundle_sha256="0" * 64) as log:
         pass
     with pytest.raises(LogError, match="does not match bundle_sha256"):
+        read_log(log.path)
+
+
+def test_an_older_log_is_refused_with_who_can_read_it(tmp_path: Path) -> None:
+    with open_recorder(tmp_path / "a.mcap", log_version=1, edge_msk_version="0.0.9") as log:
+        pass
+    with pytest.raises(
+        LogError, match=r"has version 1, .* says of its sensors: read it with .* that wrote it \(0\.0\.9\)"
+    ):
+        read_log(log.path)
+
+
+@pytest.mark.parametrize("sensors", [3, [3], [{}], [{"url": "a:", "channels": 7}], None])
+def test_a_header_without_usable_sensors_is_damaged(tmp_path: Path, sensors: Any) -> None:
+    with open_recorder(tmp_path / "a.mcap", sensors=sensors) as log:
+        pass
+    with pytest.raises(LogError, match=r"damaged header"):
         read_log(log.path)

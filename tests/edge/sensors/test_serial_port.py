@@ -166,7 +166,7 @@ def test_what_is_no_serial_port(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("query", "match"),
     [
-        ("protocol=xsens", "protocol=xsens is not usable; use emsk"),
+        ("protocol=xens", "protocol=xens is not usable; did you mean .xsens"),
         ("baud=fast", "baud=fast is not usable; use a whole number"),
         ("bauds=115200", "no parameter 'bauds'; did you mean 'baud'"),
     ],

@@ -13,6 +13,8 @@ from scipy.spatial.transform import Rotation
 from edge.errors import SensorError
 from edge.sensors.frame import Frame, FrameDecoder, Kind, encode
 from edge.signals import differentiate
+from edge.signals.base_imu import BaseImu
+from edge.signals.hookup import Hookup, Source
 from edge.signals.intake import (
     Intake,
     KinematicState,
@@ -53,7 +55,7 @@ def feed(target: Intake, frames: Iterator[Frame] | list[Frame]) -> list[Kinemati
 
 
 def tilt_and_acceleration(channels: tuple[float, ...]) -> np.ndarray:
-    return intake()._pelvis(imu(0, channels))
+    return BaseImu("pelvis", G).read(0, channels)[:3]
 
 
 @given(
@@ -92,7 +94,7 @@ def test_any_orientation_is_read_as_the_world_sees_it(
 def test_the_round_trip_over_the_wire_keeps_what_a_float32_holds() -> None:
     frame = imu(0, pelvis_channels(0.3, 1.2, np.array([2.0, -1.0]), G))
     (received,) = FrameDecoder().push(encode(frame))
-    np.testing.assert_allclose(intake()._pelvis(received), [0.3, 2.0, -1.0], atol=2e-6)
+    np.testing.assert_allclose(tilt_and_acceleration(received.channels), [0.3, 2.0, -1.0], atol=2e-6)
 
 
 def test_states_are_those_of_the_motion() -> None:
@@ -180,7 +182,7 @@ def test_any_posture_is_trusted(posture: float) -> None:
     target = intake()
     for k in range(100):
         target.push(imu(k * 10_000, pelvis_channels(posture, 0.0, np.array([3.0, -4.0]), G)))
-    assert target.pelvis_samples == 100
+    assert target.counts == [0, 100]
 
 
 def test_frames_with_the_fault_flag_are_counted_and_not_looked_at() -> None:
@@ -188,7 +190,7 @@ def test_frames_with_the_fault_flag_are_counted_and_not_looked_at() -> None:
     feed(target, both(0, 50))
     assert target.push(angles(500_000, (float("nan"), 1e9), flags=1)) == []
     assert target.push(imu(500_000, (0.0,) * 10, flags=1)) == []
-    assert (target.samples, target.pelvis_samples, target.sensor_faults) == (50, 50, 2)
+    assert (target.samples, target.counts, target.sensor_faults) == (50, [50, 50], 2)
     states = feed(target, both(51, 60))
     assert len(states) == 10  # the grid goes on: the missing sample is interpolated
     assert not any(s.restarted for s in states)
@@ -198,13 +200,13 @@ def test_other_kinds_pass_by() -> None:
     target = intake()
     assert target.push(Frame(Kind.EMG, 1, 0, 0, (0.5,) * 8)) == []
     assert target.push(Frame(0x77, 0, 0, 0, (0.5,))) == []
-    assert (target.samples, target.pelvis_samples, target.sensor_faults, target.first_us) == (0, 0, 0, None)
+    assert (target.samples, target.counts, target.sensor_faults, target.first_us) == (0, [0, 0], 0, None)
 
 
 def test_without_the_pelvis_imu_nothing_comes_out() -> None:
     target = intake()
     assert feed(target, [angles(k * 10_000) for k in range(500)]) == []
-    assert (target.samples, target.pelvis_samples) == (500, 0)
+    assert (target.samples, target.counts) == (500, [500, 0])
 
 
 @pytest.mark.parametrize("method", differentiate.METHODS)
@@ -316,3 +318,59 @@ def test_the_features_of_training_and_of_the_device_are_the_same() -> None:
         single = np.empty(13, dtype=np.float32)
         write_features(state, single)
         np.testing.assert_array_equal(single, expected.astype(np.float32))
+
+
+class Listening(differentiate.Differentiator):
+    """Keeps what it is given."""
+
+    def __init__(self) -> None:
+        super().__init__(6, 100.0, 0.0)
+        self.given: list[tuple[float, np.ndarray, np.ndarray]] = []
+
+    def push(self, t_s: float, q: np.ndarray, rate: np.ndarray | None = None) -> None:
+        assert rate is not None
+        self.given.append((t_s, q, rate))
+
+    def restart(self) -> None:
+        self.given.clear()
+
+
+def test_the_gyroscopes_tilt_rate_goes_to_the_differentiator_on_the_same_grid(monkeypatch: pytest.MonkeyPatch) -> None:
+    listening = Listening()
+    monkeypatch.setattr(differentiate, "create", lambda *_, **__: listening)
+    target = intake()
+    for k in range(50):  # the IMU at other moments than the encoders
+        target.push(angles(k * 10_000))
+        t = k / 100 + 0.004
+        target.push(imu(k * 10_000 + 4_000, pelvis_channels(0.1 * t * t, 0.2 * t, np.zeros(2), G)))
+    assert len(listening.given) > 40
+    for t_s, q, rate in listening.given:
+        assert q.shape == rate.shape == (6,)
+        np.testing.assert_array_equal(np.isnan(rate), [True, True, True, False, True, True])
+        assert rate[3] == pytest.approx(0.2 * t_s, abs=1e-9)
+        assert q[3] == pytest.approx(0.1 * t_s * t_s, abs=5e-6)
+
+
+def test_a_frame_may_be_placed_on_another_time_line() -> None:
+    one, two = intake(), intake()
+    for k in range(60):
+        for frame in (angles(k * 10_000), imu(k * 10_000)):
+            states = one.push(frame)
+            moved = two.push(replace(frame, time_us=frame.time_us + 77), 0, frame.time_us)
+            assert [s.t_s for s in states] == [s.t_s for s in moved]
+            assert all(a.q.tobytes() == b.q.tobytes() for a, b in zip(states, moved, strict=True))
+
+
+def test_sources_are_told_apart() -> None:
+    hookup = Hookup(
+        NAMES, ("pelvis", "thigh", "shank", "foot"), [Source("a:", ("knee", "hip")), Source("b:", ("ankle", "pelvis"))]
+    )
+    target = Intake(NAMES, gravity_mps2=G, rate_hz=100.0, method="savgol", age_s=0.03, hookup=hookup)
+    states = []
+    for k in range(60):
+        states += target.push(angles(k * 10_000, (-0.4, 0.2)), 0)
+        states += target.push(angles(k * 10_000, (0.1,)), 1)
+        states += target.push(imu(k * 10_000), 1)
+    assert (target.samples, target.counts) == (120, [60, 60, 60])
+    np.testing.assert_allclose(states[-1].q, ANGLES, atol=1e-12)
+    assert all(state.trusted for state in states)

@@ -86,7 +86,7 @@ def session(feed: ViewFeed, *, seconds: int, events: list[Event]) -> Loop:
     clock = Clock()
     limits = load_config(None).safety_limits(("hip", "knee"), [(-2.0, 2.0), (-2.0, 2.0)])
     return Loop(
-        sensor=FakeSensor(clock, [*(Event(10.0 * k, b"e") for k in range(100 * seconds)), *events], finite=True),
+        sensors=[FakeSensor(clock, [*(Event(10.0 * k, b"e") for k in range(100 * seconds)), *events], finite=True)],
         pipeline=FakePipeline(clock),  # type: ignore[arg-type]
         assist=ProportionalAssist((0.0, 0.0), (0, 2)),
         safety=Safety(limits, assist_enabled=False),
