@@ -7,6 +7,7 @@ filters for movement in general, the safe experts alone answer, the same moment.
 
 from __future__ import annotations
 
+from collections import deque
 from concurrent.futures import Future, ThreadPoolExecutor
 
 import numpy as np
@@ -17,7 +18,6 @@ from edge.signals.fir import FirDifferentiator
 from edge.signals.kalman import KalmanSmoother
 from edge.signals.learner import Blend, Learned, Learner
 from edge.signals.movement_prior import NormalEquations
-from edge.signals.ring import Ring
 from edge.signals.taps import Taps
 
 FloatArray = npt.NDArray[np.float64]
@@ -58,6 +58,8 @@ class AdaptiveDifferentiator(FirDifferentiator):
         self._start = KalmanSmoother(taps.n_joints, taps.rate_hz, taps.age_s)
         self._forget = float(np.exp(-1.0 / (_SURPRISE_S * taps.rate_hz)))
         self._floor = float((_SURPRISE_FLOOR_RAD**2) * taps.n_joints)
+        self._ahead = taps.ahead
+        self._per_scale = None if (taps.scale == 1.0).all() else 1.0 / taps.scale
         super().__init__(taps, bank)
         self._use(self._learner.learn(np.zeros(0), np.zeros((0, taps.width)), False))
 
@@ -73,9 +75,9 @@ class AdaptiveDifferentiator(FirDifferentiator):
         self._start.restart()
         self._handed = 0  # samples in the piece
         self._after_gap = True
-        self._foretold = Ring(self.taps.ahead, 3 * self.n_joints)
-        self._told = 0
-        self._surprise = np.zeros(3)  # of the learning filter, and those for calm and brisk movement
+        self._foretold: deque[FloatArray] = deque(maxlen=self._ahead)
+        # Mean squares of what came, less what was foretold by the learning filter and those for calm and brisk movement.
+        self._surprise = 0.0, 0.0, 0.0
 
     def close(self) -> None:
         if self._pool is not None:
@@ -88,7 +90,7 @@ class AdaptiveDifferentiator(FirDifferentiator):
         self._piece_times[at] = t_s
         self._piece_samples[at] = self._sample
         self._handed = at + 1
-        if window is None or count < self.taps.count:
+        if window is None or count < self._full:
             window = None
         out = self._start.push(t_s, q) if window is None else self._answer(t_s, q, window)
         if self._handed == self._piece:
@@ -100,20 +102,23 @@ class AdaptiveDifferentiator(FirDifferentiator):
         answer = self._weights @ window + self._constant
         trust = self._trust(q)
         self._foretold.append(answer[6 * n :])
-        self._told += 1
         safe = answer[: 3 * n]
         out = (safe + trust * (answer[3 * n : 6 * n] - safe)).reshape(3, n)
         return Derivatives(t_s - self.age_s, out[0], out[1], out[2], self.age_s, self._rmse)
 
     def _trust(self, q: FloatArray) -> float:
         """From 0 to 1: how well the learning filter foretold the last samples, against filters for movement in general."""
-        ahead = self.taps.ahead
-        if self._told < ahead:
+        if len(self._foretold) < self._ahead:
             return 1.0
-        wrong = (self._foretold.last(ahead)[0].reshape(3, -1) - q) / self.taps.scale
-        self._surprise *= self._forget
-        self._surprise += (1.0 - self._forget) * (wrong * wrong).sum(axis=1)
-        own, calm, brisk = self._surprise.tolist()
+        wrong = self._foretold[0].reshape(3, -1) - q
+        if self._per_scale is not None:
+            wrong *= self._per_scale
+        new = 1.0 - self._forget
+        own, calm, brisk = (
+            self._forget * before + new * now
+            for before, now in zip(self._surprise, np.einsum("ej,ej->e", wrong, wrong).tolist(), strict=True)
+        )
+        self._surprise = own, calm, brisk
         ratio = (own + self._floor) / (min(calm, brisk) + self._floor) / _DOUBT_RATIO
         return float(1.0 / (1.0 + ratio**_DOUBT_POWER))
 

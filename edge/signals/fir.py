@@ -32,6 +32,7 @@ class FirDifferentiator(Differentiator):
         self._weights, self._constant = taps.sample_weights(weights)
         self._rmse = unknown_error(taps.n_joints)
         self._interval_s = 1.0 / taps.rate_hz
+        self._size, self._full = taps.samples, taps.count
         fewest = max(10, round(WARM_UP_S * taps.rate_hz), int(np.ceil(taps.age_s * taps.rate_hz)) + 5)
         # A tap is what weights are for; the first ones that suffice, and one more at a time until the window is full.
         self._starting = {
@@ -55,7 +56,7 @@ class FirDifferentiator(Differentiator):
         window, count = self._take(t_s, q, rate)
         if window is None:
             return None
-        weights, constant = (self._weights, self._constant) if count == self.taps.count else self._starting[count]
+        weights, constant = (self._weights, self._constant) if count == self._full else self._starting[count]
         out = (weights @ window + constant)[: 3 * self.n_joints].reshape(3, self.n_joints)
         return Derivatives(t_s - self.age_s, out[0], out[1], out[2], self.age_s, self._rmse)
 
@@ -66,7 +67,7 @@ class FirDifferentiator(Differentiator):
             raise ValueError(f"time does not increase: {self._t:g} s, then {t_s:g} s")
         sample = self._sample
         n = self.n_joints
-        if self.taps.gyroscopes:
+        if self._gyroscopes.size:
             self._take_rates(rate)
         if self._count == 0:
             self._first_s = t_s
@@ -108,9 +109,9 @@ class FirDifferentiator(Differentiator):
 
     def _window(self, t_s: float) -> tuple[FloatArray | None, int]:
         """The samples of the window, oldest first in one row, and how many taps they fill; None while there are too few."""
+        if self._even >= self._size:
+            return self._rows.last(self._size).reshape(-1), self._full
         taps = self.taps
-        if self._even >= taps.samples:
-            return self._rows.last(taps.samples).reshape(-1), taps.count
         there = int((t_s - self._first_s) / self._interval_s + 1e-6) + 1
         count = min(there // taps.stride, taps.count)
         if count < taps.count and count not in self._starting:
