@@ -3,22 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
-import lzma
-import struct
-import zipfile
-import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from edge.archive import LARGEST_PART, pack, unpack
 from edge.errors import BundleError
 from edge.msk.hill import MuscleMode
 from edge.msk.model import Model, model_from_dict
 from edge.signals import differentiate
+from edge.signals.alignment import Alignment
+from edge.signals.bank import Bank
 from edge.storage import atomic_file
 
 SCHEMA = "edge-msk/bundle"
@@ -27,22 +25,9 @@ SCHEMA_VERSION = 1
 _MANIFEST = "manifest.json"
 _MODEL = "model.json"
 _NETWORK = "network.onnx"
+_BANK = "bank.npz"
 _PARTS = (_MANIFEST, _MODEL, _NETWORK)
-_LARGEST_PART = 256 * 2**20  # a manifest that announces more is no bundle but an attack on the memory
-_EPOCH = (1980, 1, 1, 0, 0, 0)  # the same content gives the same file
-
-# What zipfile and its decompressors raise for bytes that are no zip, or a damaged one.
-_UNREADABLE = (
-    zipfile.BadZipFile,
-    zlib.error,
-    lzma.LZMAError,
-    struct.error,
-    EOFError,
-    OSError,
-    ValueError,
-    NotImplementedError,
-    RuntimeError,
-)
+_LARGEST_PART = LARGEST_PART
 
 _BUNDLES = Path(__file__).resolve().parent / "data"
 
@@ -78,11 +63,13 @@ class Manifest(BaseModel):
     subject: str
     model_sha256: str
     network_sha256: str
+    bank_sha256: str | None = None
     rate_hz: float = Field(ge=1, le=10_000)
     inputs: Literal["causal", "zero-phase"]
     muscle_mode: MuscleMode
     differentiator: DifferentiatorSettings
     network: NetworkSettings
+    imu_alignment: dict[str, Any] | None = None
     training: dict[str, Any]
     validation: dict[str, Any]
 
@@ -95,6 +82,35 @@ class Bundle:
     manifest: Manifest
     model: Model
     network: bytes
+    bank_part: bytes | None = None
+    """What other people's movement tells the differentiator, as `Bank.to_bytes` makes it."""
+
+    @property
+    def packaged(self) -> bool:
+        """Whether it came with the program: nothing is written beside it."""
+        return self.path.parent == _BUNDLES
+
+    @property
+    def bank(self) -> Bank | None:
+        """What other people's movement tells the differentiator. Raises BundleError."""
+        if self.bank_part is None:
+            return None
+        return Bank.from_bytes(self.bank_part, Path(f"{self.path}: {_BANK}"))
+
+    @property
+    def segment_names(self) -> tuple[str, ...]:
+        """What carries the first joint, then what each joint moves."""
+        return self.model.part_names[-len(self.model.segments) - 1 :]
+
+    @property
+    def alignment(self) -> Alignment | None:
+        """How the segments' IMUs sit, where that is known. Raises BundleError."""
+        if self.manifest.imu_alignment is None:
+            return None
+        try:
+            return Alignment.from_dict(self.manifest.imu_alignment)
+        except ValueError as error:
+            raise BundleError(f"{self.path}: `imu_alignment` in {_MANIFEST}: {error}: align the sensors anew") from None
 
     @property
     def age_s(self) -> float:
@@ -116,12 +132,28 @@ class Bundle:
     @classmethod
     def from_bytes(cls, content: bytes, path: Path) -> Bundle:
         """The bundle of a file's content; `path` names it in messages."""
-        parts = _unzip(content, path)
+        parts = unpack(
+            content,
+            path,
+            kind="bundle",
+            error=BundleError,
+            required=_PARTS,
+            optional=(_BANK,),
+            largest=_LARGEST_PART,
+        )
         manifest = _manifest(parts[_MANIFEST], path)
         for part, field, announced in (
             (_MODEL, "model_sha256", manifest.model_sha256),
             (_NETWORK, "network_sha256", manifest.network_sha256),
+            (_BANK, "bank_sha256", manifest.bank_sha256),
         ):
+            if announced is None:
+                parts.pop(part, None)
+                continue
+            if part not in parts:
+                raise BundleError(
+                    f"{path}: holds no {part}, whose `{field}` is in the manifest: copy the bundle again or make it anew"
+                )
             found = hashlib.sha256(parts[part]).hexdigest()
             if found != announced:
                 raise BundleError(
@@ -129,7 +161,14 @@ class Bundle:
                     f"{found[:12]}...: copy the bundle again or make it anew"
                 )
         model = model_from_dict(_json(parts[_MODEL], _MODEL, path), f"{path}: {_MODEL}")
-        bundle = cls(path, manifest, model, parts[_NETWORK])
+        bundle = cls(path, manifest, model, parts[_NETWORK], parts.get(_BANK))
+        bundle._check_fit()
+        return bundle
+
+    def aligned(self, alignment: Alignment, path: Path) -> Bundle:
+        """The same with how the segments' IMUs sit, for another file. Raises BundleError for other segments."""
+        manifest = self.manifest.model_copy(update={"imu_alignment": alignment.to_dict()})
+        bundle = replace(self, path=path, manifest=manifest)
         bundle._check_fit()
         return bundle
 
@@ -153,21 +192,35 @@ class Bundle:
                 f"{self.path}: `network.look_ahead` is {network.look_ahead}, beyond the window of {network.window}: "
                 "make the bundle anew"
             )
+        alignment = self.alignment
+        if alignment is not None and alignment.segment_names != self.segment_names:
+            raise BundleError(
+                f"{self.path}: `imu_alignment` in {_MANIFEST} is of {', '.join(alignment.segment_names)}, the model has "
+                f"{', '.join(self.segment_names)}: align the sensors anew"
+            )
+        bank = self.bank
+        if bank is not None:
+            layout = bank.layout
+            found = layout.rate_hz, layout.age_s, layout.channels[: len(self.model.joints)]
+            own = self.manifest.rate_hz, settings.age_s, self.model.joint_names
+            if found != own:
+                raise BundleError(
+                    f"{self.path}: {_BANK} is for rate, age and joints {found}, the bundle's are {own}: make the bundle anew"
+                )
 
     def to_bytes(self) -> bytes:
         """The file's content: the same for the same bundle. The hashes are those of what is written."""
-        buffer = io.BytesIO()
         model_hash, network_hash = content_hashes(self.model, self.network)
-        manifest = self.manifest.model_copy(update={"model_sha256": model_hash, "network_sha256": network_hash})
-        text = manifest.model_dump_json(by_alias=True, indent=1)
-        parts = {_MANIFEST: text.encode(), _MODEL: self.model.to_json().encode(), _NETWORK: self.network}
-        with zipfile.ZipFile(buffer, "w") as archive:
-            for name, content in parts.items():
-                info = zipfile.ZipInfo(name, date_time=_EPOCH)
-                info.compress_type = zipfile.ZIP_DEFLATED
-                info.external_attr = 0o644 << 16
-                archive.writestr(info, content)
-        return buffer.getvalue()
+        bank_hash = None if self.bank_part is None else hashlib.sha256(self.bank_part).hexdigest()
+        hashes = {"model_sha256": model_hash, "network_sha256": network_hash, "bank_sha256": bank_hash}
+        parts = {_MODEL: self.model.to_json().encode(), _NETWORK: self.network}
+        if self.bank_part is not None:
+            parts[_BANK] = self.bank_part
+        manifest = self.manifest.model_copy(update=hashes)
+        # A bundle without a bank, or an alignment, is what it was before there were any, and is read by older programs.
+        without = {name for name in ("bank_sha256", "imu_alignment") if getattr(manifest, name) is None}
+        text = manifest.model_dump_json(by_alias=True, indent=1, exclude=without)
+        return pack({_MANIFEST: text.encode(), **parts})
 
     def write(self) -> None:
         """Write the bundle to its path, whole or not at all. Raises FileError."""
@@ -183,23 +236,6 @@ def content_hashes(model: Model, network: bytes) -> tuple[str, str]:
 def packaged_bundles() -> list[str]:
     """Names of the bundles that come with the program."""
     return sorted(p.stem for p in _BUNDLES.glob("*.msk"))
-
-
-def _unzip(content: bytes, path: Path) -> dict[str, bytes]:
-    try:
-        with zipfile.ZipFile(io.BytesIO(content)) as archive:
-            infos = {info.filename: info for info in archive.infolist()}
-            missing = [p for p in _PARTS if p not in infos]
-            if missing:
-                raise BundleError(f"{path}: holds no {missing[0]}: it is no edge-msk bundle, or only a part of one")
-            large = [p for p in _PARTS if infos[p].file_size > _LARGEST_PART]
-            if large:
-                raise BundleError(
-                    f"{path}: {large[0]} is larger than {_LARGEST_PART >> 20} MiB: it is no edge-msk bundle"
-                )
-            return {p: archive.read(p) for p in _PARTS}
-    except _UNREADABLE as error:
-        raise BundleError(f"{path}: is truncated or no bundle ({error}): copy it again or make it anew") from None
 
 
 def _manifest(content: bytes, path: Path) -> Manifest:

@@ -5,6 +5,7 @@ So `--help` imports nothing heavy, the device needs no desktop package, and noth
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
@@ -107,6 +108,9 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Entry point of the console script; exits with 0 (done), 1 (failed or refused) or 2 (wrong usage)."""
+    # Before NumPy is loaded: the last bits of a matrix product, and with them a replay, depend on how many threads share it; and
+    # threads that wait for each other stall a loop.
+    os.environ["OPENBLAS_NUM_THREADS"] = "1"
     cli.main(args=None if arguments is None else list(arguments), prog_name="edge-msk")
     sys.exit(0)
 

@@ -13,6 +13,9 @@ with a number for some joints by name (the others keep the default):
     [run]
     log_folder = "logs"
 
+    [filter]
+    learn = false
+
     [[sensor]]
     url = "serial:///dev/ttyUSB0?protocol=amt21&nodes=84,88,92"
     channels = ["hip", "knee", "ankle"]
@@ -136,6 +139,18 @@ class RunConfig(_Section):
     )
 
 
+class FilterConfig(_Section):
+    """What an adaptive differentiator knows of its wearer."""
+
+    learn: bool = Field(default=True, description="whether it learns further in this session, true or false")
+    file: Path | None = Field(
+        default=None,
+        strict=False,
+        description="where it is kept from session to session, from the working directory; default: beside the bundle",
+    )
+    save: bool = Field(default=True, description="whether what it learned is kept at the end, true or false")
+
+
 Numbers = Annotated[tuple[float, ...], Field(strict=False)]
 
 
@@ -158,6 +173,7 @@ class Config(_Section):
     safety: SafetyConfig = Field(default_factory=SafetyConfig)
     assist: AssistConfig = Field(default_factory=AssistConfig)
     run: RunConfig = Field(default_factory=RunConfig)
+    filter: FilterConfig = Field(default_factory=FilterConfig)
     sensor: Annotated[tuple[SensorConfig, ...], Field(strict=False)] = Field(
         default=(), description="the sensors, each a [[sensor]]"
     )

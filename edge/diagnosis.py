@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import combinations
 
-from edge.sensors.decoder import FrameCounters
+from edge.sensors.decoder import Decoder
 from edge.sensors.frame import Kind
 from edge.signals.hookup import Group, Source
 from edge.signals.intake import MAX_GAP_S, Intake
@@ -21,8 +21,8 @@ class Received:
     counters: of its decoder. first: the first bytes, to tell what they look like.
     """
 
-    def __init__(self, source: Source, counters: FrameCounters) -> None:
-        self.name, self.counters = source.url, counters
+    def __init__(self, source: Source, decoder: Decoder) -> None:
+        self.name, self.counters, self._decoder = source.url, decoder.counters, decoder
         self.count = 0  # bytes
         self.first = b""
 
@@ -30,6 +30,11 @@ class Received:
     def protocol(self) -> str:
         """What the bytes are taken for."""
         return parse_url(self.name).parameters.get("protocol", _USUAL) if self.name else _USUAL
+
+    @property
+    def trouble(self) -> str:
+        """What the decoder of the device's protocol finds wrong; "" where nothing."""
+        return self._decoder.trouble()
 
     def take(self, chunk: bytes, most: int) -> None:
         """Count the bytes, and keep the first of them, up to `most`."""
@@ -48,7 +53,7 @@ def why_no_estimate(received: Sequence[Received], intake: Intake, unplaced: int 
             text = _nothing() if source.count == 0 else _no_frame(source)
             return text if len(received) == 1 else f"{source.name}: {text}"
     if 0 in intake.counts:
-        return _one_stream(sum(source.counters.frames for source in received), intake, unplaced)
+        return _one_stream(received, intake, unplaced)
     for one, other in combinations(range(len(intake.counts)), 2):
         skew_s = (intake.newest_us[one] - intake.newest_us[other]) * 1e-6
         if abs(skew_s) > MOST_SKEW_S:
@@ -58,6 +63,11 @@ def why_no_estimate(received: Sequence[Received], intake: Intake, unplaced: int 
                 f"the time stamps of the {_name(groups[behind])} are {abs(skew_s):.4g} s behind those of the "
                 f"{_name(groups[before])}: stamp both by one clock, or give each sensor a clock that runs"
             )
+    if intake.unseen:
+        return (
+            f"the inclination of the {' and the '.join(intake.unseen)} cannot be told from gravity while the joint's axis points "
+            "up, as in lying on the side: change the posture"
+        )
     what = " and ".join(_name(group) for group in intake.hookup.groups)
     if intake.interruptions > 0:
         missing = sum(source.counters.sequence_gaps for source in received)
@@ -75,7 +85,7 @@ def why_no_estimate(received: Sequence[Received], intake: Intake, unplaced: int 
 
 
 def _name(group: Group) -> str:
-    return f"{group.names[0]} IMU" if group.kind == Kind.IMU else "joint angles"
+    return str(group) if group.kind == Kind.IMU else "joint angles"
 
 
 def _nothing() -> str:
@@ -98,21 +108,24 @@ def _no_frame(source: Received) -> str:
     from edge.sensors.recognise import explain
 
     return f"no valid frame arrived among {source.count} bytes: " + (
-        explain(source.first, source.protocol)
+        source.trouble
+        or explain(source.first, source.protocol)
         or f"check that the sensor speaks the protocol {source.protocol}, and that baud= in the URL is its baud rate"
     )
 
 
-def _one_stream(frames: int, intake: Intake, unplaced: int) -> str:
+def _one_stream(received: Sequence[Received], intake: Intake, unplaced: int) -> str:
+    frames = sum(source.counters.frames for source in received)
     missing = [
         f"{'the ' if group.kind == Kind.IMU else ''}{_name(group)} (kind {int(group.kind)})"
         for group, count in zip(intake.hookup.groups, intake.counts, strict=True)
         if count == 0
     ]
     if intake.sensor_faults > 0:
+        trouble = "; ".join(source.trouble for source in received if source.trouble)
         return (
             f"the sensor reports a fault in {intake.sensor_faults} of {frames} frames, and no usable frame of "
-            f"{' and '.join(missing)} came: mend the sensor"
+            f"{' and '.join(missing)} came: {trouble or 'mend the sensor'}"
         )
     if unplaced > 0:
         return (

@@ -23,7 +23,7 @@ from edge.control.assist import ProportionalAssist
 from edge.control.explain import explain
 from edge.control.safety import Fault, SafeCommand, Safety
 from edge.control.state import State
-from edge.errors import EdgeMskError, EngineError, OutputError, SensorError
+from edge.errors import EdgeMskError, EngineError, MissingExtraError, OutputError, SensorError
 from edge.outputs.base import Command, Output
 from edge.sensors.base import EndOfRecording, Sensor, SensorLostError
 from edge.sensors.merged import MergedSensors
@@ -156,7 +156,7 @@ class Loop:
                 self._check_log(now_ns)
                 if now_ns - self._shown_ns >= SHOW_NS:
                     self._show_latest(now_ns)
-        except (SensorError, EngineError, OutputError) as error:
+        except (SensorError, EngineError, OutputError, MissingExtraError) as error:
             self.failure = error
             self._fall(error)
         finally:
@@ -331,8 +331,8 @@ class Loop:
         fault = Fault.OUTPUT
         if isinstance(error, SensorLostError):
             fault = Fault.SENSOR_LOST
-        elif isinstance(error, SensorError):
-            fault = Fault.SENSOR
+        elif isinstance(error, SensorError | MissingExtraError):
+            fault = Fault.SENSOR  # what is missing is what orientation is estimated with
         elif isinstance(error, EngineError):
             fault = Fault.ENGINE
         with suppress(OutputError):

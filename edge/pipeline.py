@@ -9,6 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
 
 from edge.bundle import Bundle
 from edge.diagnosis import Received, why_no_estimate
@@ -17,11 +21,18 @@ from edge.estimator import Estimate, Estimator
 from edge.sensors import make_sensor
 from edge.sensors.decoder import Decoder
 from edge.sensors.frame import FrameDecoder, Kind
+from edge.signals.adaptive import AdaptiveDifferentiator
 from edge.signals.checks import Checks
+from edge.signals.differentiation import create_for
+from edge.signals.differentiator import Differentiator
+from edge.signals.filter_file import KeptFilter
 from edge.signals.hookup import Hookup, Source
 from edge.signals.intake import Intake
+from edge.signals.layout import Layout
 from edge.signals.problems import Problem, Problems
 from edge.signals.timeline import Stamp, TimeLine
+
+FloatArray = npt.NDArray[np.float64]
 
 __all__ = ["Counters", "Estimate", "Pipeline"]
 
@@ -34,7 +45,7 @@ _FIRST_BYTES = 4096  # of each source, kept to say what they look like
 class Counters:
     """What became of everything that came in."""
 
-    samples: int  # frames of joint angles that were taken
+    samples: int  # frames that were taken of joint angles, or of the IMUs that tell them
     bad_frames: int  # frames refused by the decoders
     dropped: int  # frames missing in the sequence, or late or flagged as faulty by the sensor, and not used
     gaps: int  # interruptions so long that the window had to be filled anew
@@ -48,9 +59,21 @@ class Pipeline:
 
     sources: the sensors and what they measure, the first of them with the session's clock. No device is needed. Raises
     BundleError for a bundle that cannot run live, ConfigError for sources that do not fit the model.
+
+    kept: what an adaptive filter knew of the wearer at the end of an earlier session. Raises FileError where that is another
+    wearer's, or was learned from other channels. frozen: it learns nothing more. background: it learns in a thread of its own,
+    which changes no bit; for live sessions.
     """
 
-    def __init__(self, bundle: Bundle, sources: Sequence[Source] = (Source(),)) -> None:
+    def __init__(
+        self,
+        bundle: Bundle,
+        sources: Sequence[Source] = (Source(),),
+        *,
+        kept: KeptFilter | None = None,
+        frozen: bool = False,
+        background: bool = False,
+    ) -> None:
         manifest, model = bundle.manifest, bundle.model
         if manifest.inputs != "causal":
             raise BundleError(
@@ -58,14 +81,15 @@ class Pipeline:
                 "future, which no device has: train one with causal inputs"
             )
         age_s = manifest.differentiator.age_s
+        self._bundle = bundle
+        self._kept, self._frozen, self._background = kept, frozen, background
         self._problems = Problems()
-        self._hookup = Hookup(model.joint_names, model.part_names[-len(model.segments) - 1 :], sources)
+        self._hookup = Hookup(model.joint_names, bundle.segment_names, sources)
         sensors = [make_sensor(source.url) if source.url else None for source in self._hookup.sources]
         self._decoders: list[Decoder] = [FrameDecoder() if sensor is None else sensor.decoder() for sensor in sensors]
         names = [self._hookup.name(number) for number in range(len(self._decoders))]
         self._received = [
-            Received(source, decoder.counters)
-            for source, decoder in zip(self._hookup.sources, self._decoders, strict=True)
+            Received(source, decoder) for source, decoder in zip(self._hookup.sources, self._decoders, strict=True)
         ]
         # When a recording's bytes come says nothing of its clock where it is not played at its rate.
         paced = [sensor is None or sensor.real_time for sensor in sensors]
@@ -76,9 +100,10 @@ class Pipeline:
             model.joint_names,
             gravity_mps2=model.gravity_mps2,
             rate_hz=manifest.rate_hz,
-            method=manifest.differentiator.method,
+            method=self._make_differentiator,
             age_s=age_s,
             hookup=self._hookup,
+            alignment=bundle.alignment,
             checks=Checks(
                 self._hookup,
                 [joint.range_rad for joint in model.joints],
@@ -91,6 +116,19 @@ class Pipeline:
         self._estimates = 0
         # Twice the time that the differentiator and the window need to fill, which is more than any start needs.
         self._fill_s = 2.0 * (bundle.age_s + manifest.network.window / manifest.rate_hz)
+
+    def _make_differentiator(self, layout: Layout) -> Differentiator:
+        bundle, kept = self._bundle, self._kept
+        if kept is not None:
+            kept.require(bundle.manifest.subject, bundle.manifest.model_sha256, layout)
+        return create_for(
+            layout,
+            bundle.manifest.differentiator.method,
+            background=self._background,
+            bank=bundle.bank,
+            learned=None if kept is None else kept.learned,
+            frozen=self._frozen,
+        )
 
     def feed(self, chunk: bytes, received_ns: int, source: int = 0) -> list[Estimate]:
         """Take bytes of one source as they came, in any pieces; return the estimates that they complete.
@@ -105,7 +143,8 @@ class Pipeline:
             faulty = bool(frame.flags & 1)
             if faulty and not self._faulty[source]:
                 name = self._hookup.name(source)
-                self._problems.add(f"fault:{source}", f"{name}: the sensor reports a fault of its own: mend the sensor")
+                why = self._decoders[source].trouble() or "mend the sensor"
+                self._problems.add(f"fault:{source}", f"{name}: the sensor reports a fault of its own: {why}")
             self._faulty[source] = faulty
             if stamp.line_us is None:
                 continue
@@ -119,6 +158,46 @@ class Pipeline:
     def close(self) -> None:
         """Let go of what works in the background. Nothing may be fed afterwards."""
         self._intake.close()
+
+    @property
+    def joint_names(self) -> tuple[str, ...]:
+        """Of the model."""
+        return self._intake.joint_names
+
+    @property
+    def layout(self) -> Layout:
+        """The channels that are differentiated."""
+        return self._intake.layout
+
+    @property
+    def adaptive(self) -> AdaptiveDifferentiator | None:
+        """The differentiator that learns the wearer, where it is one."""
+        own = self._intake.differentiator
+        return own if isinstance(own, AdaptiveDifferentiator) else None
+
+    @property
+    def learned_s(self) -> float:
+        """How much movement an adaptive filter has learned from in this session."""
+        before = 0.0 if self._kept is None else self._kept.learned.movement_s
+        return 0.0 if self.adaptive is None else self.adaptive.learned.movement_s - before
+
+    def keep(self, path: Path) -> KeptFilter | None:
+        """All that an adaptive filter knows by now, as the file at `path`; None for another differentiator."""
+        if self.adaptive is None:
+            return None
+        bundle = self._bundle
+        return KeptFilter(
+            path, bundle.manifest.subject, bundle.manifest.model_sha256, self.layout, self.adaptive.learned
+        )
+
+    @property
+    def rmse(self) -> FloatArray | None:
+        """(3, n_joints): the newest measured errors of angles (rad), rates (rad/s) and accelerations (rad/s2).
+
+        NaN until they are known, None before the first state.
+        """
+        own = self._intake.rmse
+        return None if own is None else np.array(own[:, : len(self.joint_names)])
 
     @property
     def stamps(self) -> Sequence[Stamp]:

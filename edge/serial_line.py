@@ -31,12 +31,14 @@ class LineSettings:
     path: str
     baud: int
     protocol: str
+    asks: bool = False
+    """Whether the line is a bus on which we ask and devices answer: nothing else may be sent on it."""
 
 
 @dataclass(slots=True)
 class _Shared:
     port: serial.Serial
-    baud: int
+    settings: LineSettings  # of the first user
     users: int
 
 
@@ -54,6 +56,7 @@ def settings_from(url: Url, protocol: Protocol = EMSK) -> LineSettings:
         path=url.need_path(f"serial:///dev/ttyUSB0?baud={protocol.baud}"),
         baud=url.integer("baud", protocol.baud, minimum=50, maximum=12_000_000),
         protocol=url.text_of("protocol", protocol.name, choices=(protocol.name,)),
+        asks=protocol.sensor is not None,
     )
 
 
@@ -64,18 +67,26 @@ class SerialLine:
         """Open the port, or join the one that this process holds already.
 
         Raises `error_type` when the port is missing, busy, not permitted or no serial port, and ConfigError when the
-        baud rate is not possible or differs from the one that it is already open with.
+        baud rate is not possible or differs from the one that it is already open with, and for a second user of a bus on
+        which devices are asked.
         """
         self.path = settings.path
         self._key: str | None = os.path.realpath(settings.path)
         with _lock:
             shared = _open_ports.get(self._key)
             if shared is None:
-                shared = _Shared(_open(settings, error_type), settings.baud, 0)
+                shared = _Shared(_open(settings, error_type), settings, 0)
                 _open_ports[self._key] = shared
-            elif shared.baud != settings.baud:
+            elif shared.settings.asks or settings.asks:
+                bus = shared.settings if shared.settings.asks else settings
                 raise ConfigError(
-                    f"{settings.path}: already open with baud={shared.baud}, now asked for with baud={settings.baud}; "
+                    f"{settings.path}: is a bus on which sensors are asked one after the other (protocol {bus.protocol}): "
+                    "commands or other questions on it would collide with their answers: give the output, or the other sensor, a "
+                    "port of its own"
+                )
+            elif shared.settings.baud != settings.baud:
+                raise ConfigError(
+                    f"{settings.path}: already open with baud={shared.settings.baud}, now asked for with baud={settings.baud}; "
                     "give sensor and output the same baud"
                 )
             shared.users += 1

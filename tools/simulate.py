@@ -17,13 +17,16 @@ from typing import IO, Any, Protocol
 
 import click
 
+from edge.bundle import Bundle
 from edge.commands.options import FiniteRange
 from edge.errors import FileError, OutputError, TrialError
 from edge.sensors.frame import Kind
 from edge.sensors.playback import playback
 from edge.sensors.player import Schedule, repeat
+from edge.signals.alignment import Alignment
 from tools.disturb import Disturbance, Fate, Packet, disturb
 from tools.pty_line import PtyLine
+from tools.segment_imus import imu_playback
 
 SETTLE_S = 0.3
 """A reader flushes its input just after opening; what is sent before that would be lost."""
@@ -184,6 +187,16 @@ class Player:
 )
 @click.option("--loop", is_flag=True, help="Play for ever; times and sequence numbers go on.")
 @click.option("--seed", type=click.IntRange(min=0), default=0, show_default=True, help="Of everything random.")
+@click.option("--imus", is_flag=True, help="Send an IMU of every segment, mounted at random, in place of joint angles.")
+@click.option(
+    "--no-orientation", is_flag=True, help="With --imus: sensors that estimate none send the quaternion 0 0 0 0."
+)
+@click.option(
+    "--align",
+    nargs=2,
+    metavar="BUNDLE OUT",
+    help="With --imus: write the bundle (FILE|demo) with the alignment of these IMUs to the file OUT.",
+)
 @click.option("--noise-deg", type=float, default=0.0, help="Noise on the joint angles, standard deviation in degrees.")
 @click.option("--jitter-ms", type=float, default=0.0, help="Jitter of the time stamps, standard deviation in ms.")
 @click.option("--drop", type=float, default=0.0, help="Probability that a frame is lost.")
@@ -206,6 +219,9 @@ def simulate(
     speed: float,
     loop: bool,
     seed: int,
+    imus: bool,
+    no_orientation: bool,
+    align: tuple[str, str] | None,
     noise_deg: float,
     jitter_ms: float,
     drop: float,
@@ -218,12 +234,23 @@ def simulate(
     """Play TRIAL as a sensor on a pseudo-terminal.
 
     Makes a serial port named by --link, waits until a reader opens it, then sends the recording as the sensors on a leg
-    would, at its true rate. Ends when all is played, when the reader closes the port, or on Ctrl-C.
+    would, at its true rate: joint angles and the pelvis IMU, or with --imus four IMUs. Ends when all is played, when the reader
+    closes the port, or on Ctrl-C.
     """
+    if not imus and (no_orientation or align):
+        raise click.UsageError("--no-orientation and --align are for --imus")
+    if imus and noise_deg:
+        raise click.UsageError("--noise-deg is of joint angles; with --imus there are none")
     settings = Disturbance(noise_deg, jitter_ms, drop, corrupt, duplicate)
-    frames = playback(trial, side=side, model=model)
+    alignment = None
+    if imus:
+        frames, alignment = imu_playback(trial, side=side, model=model, seed=seed, oriented=not no_orientation)
+    else:
+        frames = playback(trial, side=side, model=model)
     if not frames:
         raise TrialError(f"{trial}: the trial holds no samples to play; choose another file")
+    if alignment is not None and align is not None:
+        _align(*align, alignment, link)
     with _stop_on_signals() as stopping, _saving(save_bytes) as save, PtyLine(link) as line:
         click.echo(f"{link} -> {line.device}: waiting for a reader", err=True)
         if not _await_reader(line, stopping):
@@ -239,6 +266,14 @@ def simulate(
         click.echo(json.dumps(report))
     else:
         click.echo(_in_words(report), err=True)
+
+
+def _align(name: str, out: str, alignment: Alignment, link: Path) -> None:
+    """Write a bundle that knows how the simulated IMUs sit, and say how to use it."""
+    Bundle.read(name).aligned(alignment, Path(out)).write()
+    channels = ", ".join(f'"{segment}"' for segment in alignment.segment_names)
+    click.echo(f"{out}: {name} with the alignment of these IMUs, for edge-msk run with a --config that has", err=True)
+    click.echo(f'[[sensor]]\nurl = "serial://{link}"\nchannels = [{channels}]', err=True)
 
 
 def _await_reader(line: PtyLine, stopping: Callable[[], bool]) -> bool:

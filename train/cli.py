@@ -22,6 +22,7 @@ from edge.msk.model import load_model
 from edge.signals.differentiate import METHODS
 from edge.storage import write_sto
 from edge.trials import load_trials
+from train.banks import BANKED
 from train.evaluate import Series, evaluate, require_torques
 
 
@@ -162,6 +163,7 @@ def train_command(
         "bundle": str(out),
         "seconds": bundle.manifest.training["seconds"],
         "windows": bundle.manifest.training["windows"],
+        "bank": bundle.manifest.training["bank"],
         "head": head,
         "inputs": inputs,
         "age_ms": bundle.age_s * 1e3,
@@ -170,6 +172,15 @@ def train_command(
     if as_json:
         click.echo(json.dumps(summary, allow_nan=False))
         return
+    if differentiator in BANKED and inputs == "causal":
+        bank = summary["bank"]
+        console.print(
+            "bank of the differentiator: none, as the trials hold no two people (`subject`) long enough: it begins with "
+            "movement in general"
+            if bank is None
+            else f"bank of the differentiator: {bank['people']} people, {bank['seconds']:g} s; each person's inputs were made "
+            "with the others' alone"
+        )
     validation = bundle.manifest.validation
     console.print(
         f"validation ({validation['split']}): activation R2 {_figure(validation, 'activation_r2')}, "

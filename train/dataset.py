@@ -5,8 +5,10 @@ There are no labels: what the network is asked for is that the equation of motio
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +17,11 @@ from edge.errors import TrialError
 from edge.msk.dynamics import Kinematics, inverse_dynamics
 from edge.msk.hill import HillMuscles, MuscleMode
 from edge.sensors import playback
+from edge.signals.bank import Bank, Recording
+from edge.signals.differentiation import create_for
+from edge.signals.differentiator import Derivatives, Differentiator
 from edge.signals.intake import MAX_GAP_S, Intake, KinematicState, features, stack, unstack
+from edge.signals.layout import Layout
 from edge.trial import Trial
 
 FloatArray = npt.NDArray[np.float64]
@@ -34,6 +40,8 @@ class InputSettings:
     causal: bool
     method: str
     age_s: float
+    bank: Bank | None = None
+    """What other people's movement tells the differentiator."""
 
 
 @dataclass(frozen=True)
@@ -74,17 +82,60 @@ def kinematic_states(trial: Trial, settings: InputSettings) -> list[KinematicSta
         count = int((last - first) * settings.rate_hz + 1e-6) + 1
         times = first + np.arange(count) / settings.rate_hz
         return unstack(times - first, trial.kinematics(times))
+    return _through_intake(trial, settings, partial(create_for, method=settings.method, bank=settings.bank))
+
+
+class _Listener(Differentiator):
+    """Keeps what a differentiator gets; describes nothing."""
+
+    def __init__(self, layout: Layout) -> None:
+        super().__init__(len(layout.channels), layout.rate_hz, layout.age_s)
+        self.layout = layout
+        self.heard: list[list[tuple[float, FloatArray]]] = []
+
+    def push(self, t_s: float, q: FloatArray, rate: FloatArray | None = None) -> Derivatives | None:
+        gyroscopes = list(self.layout.taps.gyroscopes)
+        rates = np.zeros(0) if rate is None else rate[gyroscopes]
+        self.heard[-1].append((t_s, np.concatenate([q, rates])))
+        return None
+
+    def restart(self) -> None:
+        self.heard.append([])
+
+
+def sensor_recordings(trial: Trial, settings: InputSettings) -> tuple[Layout, list[Recording]]:
+    """What a differentiator gets within the trial's range, as `edge.signals.bank` takes it, in uninterrupted stretches.
+
+    And the layout of its channels.
+    """
+    made: list[_Listener] = []
+
+    def make(layout: Layout) -> _Listener:
+        made.append(_Listener(layout))
+        return made[0]
+
+    _through_intake(trial, settings, make)
+    recordings = []
+    for heard in made[0].heard:
+        times = np.array([t_s for t_s, _ in heard])
+        inside = trial.within(trial.time_s[0] + times)
+        if inside.any():
+            recordings.append((times[inside], np.array([sample for _, sample in heard])[inside]))
+    return made[0].layout, recordings
+
+
+def _through_intake(
+    trial: Trial, settings: InputSettings, make: Callable[[Layout], Differentiator]
+) -> list[KinematicState]:
     intake = Intake(
         trial.model.joint_names,
         gravity_mps2=trial.model.gravity_mps2,
         rate_hz=settings.rate_hz,
-        method=settings.method,
+        method=make,
         age_s=settings.age_s,
     )
-    states: list[KinematicState] = []
-    for frame in playback.frames(trial):
-        states.extend(intake.push(frame))
-    return states
+    with closing(intake):
+        return [state for frame in playback.frames(trial) for state in intake.push(frame)]
 
 
 def usable(trial: Trial, time_s: FloatArray) -> BoolArray:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -64,7 +65,8 @@ def estimate_trial(bundle: Bundle, trial: Trial) -> tuple[FloatArray, list[Estim
         # What comes after the range cannot change an estimate within it.
         last_us = (trial.end_s - trial.time_s[0] + bundle.age_s + _MARGIN_S) * 1e6
         line = b"".join(encode(frame) for frame in playback.frames(trial) if frame.time_us <= last_us)
-        estimates = Pipeline(own).feed(line, 0)
+        with closing(Pipeline(own)) as pipeline:
+            estimates = pipeline.feed(line, 0)
     else:
         estimator = Estimator(own)
         states = kinematic_states(trial, input_settings(bundle))
@@ -88,6 +90,7 @@ def input_settings(bundle: Bundle) -> InputSettings:
         manifest.inputs == "causal",
         manifest.differentiator.method,
         manifest.differentiator.age_s,
+        bundle.bank,
     )
 
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +22,7 @@ from edge.msk.model import Model
 from edge.msk.staticopt import LOWER_ACTIVATION
 from edge.trial import Trial
 from train.answers import Head, answer_to_torque, forces_by_person, share_by_person, truth_by_person, wanted_answer
+from train.banks import fit_banks
 from train.dataset import InputSettings, Stretch, Windows, gather, make_stretches, make_windows, split_by_time
 from train.export import check_parity, to_onnx
 from train.losses import ActivationTarget, Target, TorqueTarget
@@ -68,7 +70,12 @@ def train_subject(
     started = time.monotonic()
     _require_one_body_each(trials)
     torch.set_num_threads(1)  # a GRU this small is slower on several threads, and one thread is reproducible
-    stretches = [s for trial in trials for s in make_stretches(trial, settings.inputs, settings.mode)]
+    banks = fit_banks(trials, settings.inputs)
+    stretches = [
+        stretch
+        for trial in trials
+        for stretch in make_stretches(trial, replace(settings.inputs, bank=banks.others[trial.subject]), settings.mode)
+    ]
     windows = make_windows(stretches, window=settings.window, look_ahead=settings.look_ahead, history=False)
     train, judge = split_by_time(windows, stretches, fraction=settings.validation_fraction, window=settings.window)
     probe = _train_network(stretches, windows.take(train), settings, "validation", progress)
@@ -82,12 +89,14 @@ def train_subject(
     # The body as it carries least, without a load where it was recorded so.
     model = next(iter(bodies.values())) if len(bodies) == 1 else base_model
     model_hash, network_hash = content_hashes(model, exported)
+    bank_part = None if banks.everyone is None else banks.everyone.to_bytes()
     subjects = sorted({trial.subject for trial in trials})
     manifest = Manifest(
         program=f"edge-msk {__version__}",
         subject=subjects[0] if len(subjects) == len(bodies) == 1 else f"{max(len(subjects), len(bodies))} people",
         model_sha256=model_hash,
         network_sha256=network_hash,
+        bank_sha256=None if bank_part is None else hashlib.sha256(bank_part).hexdigest(),
         rate_hz=settings.rate_hz,
         inputs="causal" if settings.causal else "zero-phase",
         muscle_mode=settings.mode,
@@ -103,6 +112,9 @@ def train_subject(
         training={
             "trials": [describe(trial) for trial in trials],
             "windows": len(windows),
+            "bank": None
+            if banks.everyone is None
+            else {"people": banks.everyone.people, "seconds": round(banks.everyone.seconds, 1)},
             "trainer": asdict(settings.trainer),
             "effort_weight": settings.effort_weight,
             "validation_fraction": settings.validation_fraction,
@@ -111,7 +123,7 @@ def train_subject(
         },
         validation=validation,
     )
-    return Bundle(out, manifest, model, exported)
+    return Bundle(out, manifest, model, exported, bank_part)
 
 
 def _require_one_body_each(trials: Sequence[Trial]) -> None:

@@ -35,12 +35,16 @@ def replay(ctx: click.Context, log_file: Path, as_json: bool) -> None:
     """
     from edge.bundle import Bundle
     from edge.commands.summary import print_summary
+    from edge.commands.wearer_filter import figures
     from edge.pipeline import Pipeline
     from edge.record.session_log import read_log
+    from edge.signals.filter_file import KeptFilter
 
     log = read_log(log_file)
     bundle = Bundle.from_bytes(log.bundle, log.path)
-    pipeline = Pipeline(bundle, log.sources)
+    known = log.wearer_filter
+    kept = None if known is None else KeptFilter.from_bytes(known, log.path)
+    pipeline = Pipeline(bundle, log.sources, kept=kept, frozen=log.frozen)
     with closing(pipeline):
         outcome = compare(log, pipeline)
     summary = _session(log, period_us=1e6 / bundle.manifest.rate_hz)
@@ -53,6 +57,7 @@ def replay(ctx: click.Context, log_file: Path, as_json: bool) -> None:
             "problems": dict(counters.problems),
             "estimates": outcome.estimates,
             **summary,
+            **figures(pipeline, None),
             "log": str(log.path),
             "identical": not outcome.difference,
         },

@@ -9,8 +9,10 @@ edge-msk run --bundle subject.msk --sensor "serial:///dev/ttyUSB0?protocol=amt21
 from __future__ import annotations
 
 import gc
+import json
 import sys
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -22,8 +24,13 @@ from edge.errors import ConfigError, LogError
 
 if TYPE_CHECKING:
     from edge.bundle import Bundle
+    from edge.commands.wearer_filter import WearerFilter, WhatWasLearned
     from edge.config import Config
+    from edge.control.assist import ProportionalAssist
+    from edge.control.safety import Safety
     from edge.loop import Loop
+    from edge.msk.model import Model
+    from edge.pipeline import Pipeline
     from edge.record.recorder import Recorder
     from edge.sensors import Sensor
     from edge.signals.hookup import Source
@@ -84,10 +91,8 @@ def run(
     if not sensor_urls and config_file is None:
         raise click.UsageError("give --sensor URL, or --config FILE with a [[sensor]]")
     from edge.bundle import Bundle
-    from edge.commands.summary import print_summary
+    from edge.commands.wearer_filter import WearerFilter
     from edge.config import load_config
-    from edge.control.assist import ProportionalAssist
-    from edge.control.safety import Safety
     from edge.loop import Loop, stop_on_signals
     from edge.outputs import open_output
     from edge.pipeline import Pipeline
@@ -99,10 +104,9 @@ def run(
     bundle = Bundle.read(bundle_name)
     model = bundle.model
     rows = [model.row_names.index(name) for name in model.joint_names]
-    assist = ProportionalAssist(config.assist_gain(model.joint_names), rows)
-    limits = config.safety_limits(model.joint_names, [joint.range_rad for joint in model.joints])
-    safety = Safety(limits, assist_enabled=assist.enabled)
-    pipeline = Pipeline(bundle, sources)
+    assist, safety = _control(config, model, rows)
+    wearer = WearerFilter(bundle, config, _warn)
+    pipeline = Pipeline(bundle, sources, kept=wearer.kept, frozen=wearer.frozen, background=True)
     log_path = _log_path(config, log_target, no_log)
     if arm and log_path is None:
         raise ConfigError("an armed run must be recorded: leave out --no-log and `run.log = false`, or leave out --arm")
@@ -118,7 +122,15 @@ def run(
         recorder = None
         if log_path is not None:
             recorder = stack.enter_context(
-                _recording(log_path, bundle, config, sources, output_url=output_url, armed=arm)
+                _recording(
+                    log_path,
+                    bundle,
+                    config,
+                    sources,
+                    output_url=output_url,
+                    armed=arm,
+                    attachments=wearer.attachments,
+                )
             )
         with _no_log_of_nothing(recorder):
             output = open_output(output_url)
@@ -139,13 +151,23 @@ def run(
                 warn=_warn if feed is None else feed.warn,
                 show=None if feed is None else feed.show,
             )
-        with stop_on_signals(loop), _quiet_garbage_collector():
-            loop.run()
-    problem = recorder.check() if recorder is not None else None
-    if problem is not None:
-        _warn(problem)
-    print_summary({**loop.summary(), "log": None if recorder is None else str(recorder.path)}, as_json=as_json)
+        try:
+            with stop_on_signals(loop), _quiet_garbage_collector():
+                loop.run()
+        finally:
+            learned = _finished(wearer, pipeline, recorder)
+    _report(loop, learned, recorder, as_json=as_json)
     _conclude(loop, f"{' + '.join(s.url for s in sources)}: no estimate: {pipeline.why_no_estimate()}")
+
+
+def _control(config: Config, model: Model, rows: Sequence[int]) -> tuple[ProportionalAssist, Safety]:
+    """What is wanted, and what is allowed."""
+    from edge.control.assist import ProportionalAssist
+    from edge.control.safety import Safety
+
+    assist = ProportionalAssist(config.assist_gain(model.joint_names), rows)
+    limits = config.safety_limits(model.joint_names, [joint.range_rad for joint in model.joints])
+    return assist, Safety(limits, assist_enabled=assist.enabled)
 
 
 def _opened(url: str, stack: ExitStack) -> Sensor:
@@ -154,6 +176,29 @@ def _opened(url: str, stack: ExitStack) -> Sensor:
     sensor = open_sensor(url)
     stack.callback(sensor.close)
     return sensor
+
+
+def _finished(wearer: WearerFilter, pipeline: Pipeline, recorder: Recorder | None) -> WhatWasLearned:
+    """Keep what the filter learned, and record it with the errors that were measured last."""
+    learned = wearer.finish(pipeline)
+    if recorder is not None:
+        recorder.note(time.monotonic_ns(), json.dumps(learned.figures))
+        if learned.line:
+            recorder.note(time.monotonic_ns(), learned.line)
+    return learned
+
+
+def _report(loop: Loop, learned: WhatWasLearned, recorder: Recorder | None, *, as_json: bool) -> None:
+    """Print what the session was."""
+    from edge.commands.summary import print_summary
+
+    problem = recorder.check() if recorder is not None else None
+    if problem is not None:
+        _warn(problem)
+    if learned.line:
+        click.echo(learned.line, err=True)
+    figures = {**loop.summary(), **learned.figures, "log": None if recorder is None else str(recorder.path)}
+    print_summary(figures, as_json=as_json)
 
 
 def _conclude(loop: Loop, no_estimate: str) -> None:
@@ -188,7 +233,14 @@ def _quiet_garbage_collector() -> Iterator[None]:
 
 @contextmanager
 def _recording(
-    path: Path, bundle: Bundle, config: Config, sources: Sequence[Source], *, output_url: str, armed: bool
+    path: Path,
+    bundle: Bundle,
+    config: Config,
+    sources: Sequence[Source],
+    *,
+    output_url: str,
+    armed: bool,
+    attachments: Mapping[str, bytes],
 ) -> Iterator[Recorder]:
     """The session log, open; an armed run whose log cannot be written is refused as what it is, a wrong configuration."""
     from edge.record.recorder import Recorder, session_header
@@ -204,7 +256,7 @@ def _recording(
         row_names=bundle.model.row_names,
         extra={"armed": armed},
     )
-    recorder = Recorder(path, header, bundle=content)
+    recorder = Recorder(path, header, bundle=content, attachments=attachments)
     try:
         recorder.open()
     except LogError as error:

@@ -8,6 +8,9 @@ from typing import Any
 
 import click
 
+_UNITS = {"_ms": "ms", "_us": "us", "_deg": "deg", "_deg_s": "deg/s", "_deg_s2": "deg/s2", "filter": "s"}
+"""Of the numbers in a mapping, by how its key ends."""
+
 
 def print_summary(summary: Mapping[str, Any], *, as_json: bool) -> None:
     """Print to stdout: one JSON object, or a line for each figure."""
@@ -22,7 +25,7 @@ def print_summary(summary: Mapping[str, Any], *, as_json: bool) -> None:
 
 def _text(key: str, value: object) -> str:
     if isinstance(value, Mapping):
-        unit = "ms" if key.endswith("_ms") else "us" if key.endswith("_us") else ""
+        unit = next((text for ending, text in _UNITS.items() if key.endswith(ending)), "")
         parts = (f"{name} {_number(number, unit)}" for name, number in value.items())
         return "   ".join(parts) or "none"
     if isinstance(value, list):
@@ -35,4 +38,7 @@ def _text(key: str, value: object) -> str:
 def _number(number: float | None, unit: str) -> str:
     if number is None:
         return "-"
-    return str(number) if isinstance(number, int) else f"{number:.1f} {unit}"
+    if isinstance(number, int):
+        return str(number)
+    # Times to a tenth; errors, which differ by their powers of ten, to three digits.
+    return f"{number:.3g} {unit}" if "deg" in unit else f"{number:.1f} {unit}".rstrip()

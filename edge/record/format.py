@@ -27,6 +27,8 @@ PROFILE = "edge-msk"
 END_METADATA = "edge-msk-end"
 """Metadata written when the session ended: keys `clean` ("true", "false") and `dropped` (JSON {topic: count})."""
 BUNDLE_NAME = "bundle.msk"
+FILTER_NAME = "wearer.filter"
+"""What an adaptive filter knew of the wearer when the session began; not there if it knew nothing."""
 
 SENSOR_BYTES = "/sensor/bytes"
 SENSOR_STAMPS = "/sensor/stamps"

@@ -176,6 +176,16 @@ class SessionLog:
         """The subject bundle that ran."""
         return self.attachments[fmt.BUNDLE_NAME]
 
+    @property
+    def wearer_filter(self) -> bytes | None:
+        """The file of what an adaptive filter knew of the wearer when the session began; None if it knew nothing."""
+        return self.attachments.get(fmt.FILTER_NAME)
+
+    @property
+    def frozen(self) -> bool:
+        """Whether an adaptive filter was to learn nothing more."""
+        return not self.header["config"].get("filter", {}).get("learn", True)
+
     def sensor_bytes(self) -> Iterator[SensorBytes]:
         """The chunks that the pipeline was fed with."""
         return (m for m in self._read({fmt.SENSOR_BYTES}) if isinstance(m, SensorBytes))

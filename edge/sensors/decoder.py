@@ -52,3 +52,7 @@ class Decoder(ABC):
 
         received_ns: host monotonic time at which the bytes were there; the time of frames of protocols without a clock.
         """
+
+    def trouble(self) -> str:
+        """What is wrong with what the device sends, in its own terms, with what to do; "" where nothing is known."""
+        return ""

@@ -13,11 +13,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 import numpy.typing as npt
 
-from edge.signals.differentiator import Derivatives
-from edge.signals.fir import FirDifferentiator
+from edge.signals.differentiator import Derivatives, Differentiator
 from edge.signals.kalman import KalmanSmoother
 from edge.signals.learner import Blend, Learned, Learner
 from edge.signals.movement_prior import NormalEquations
+from edge.signals.sample_window import SampleWindow
 from edge.signals.taps import Taps
 
 FloatArray = npt.NDArray[np.float64]
@@ -30,7 +30,7 @@ _DOUBT_POWER = 12
 _DOUBT_RATIO = 1.2  # of the mean squares, at which trust is one half
 
 
-class AdaptiveDifferentiator(FirDifferentiator):
+class AdaptiveDifferentiator(Differentiator):
     """In the loop's thread: one matrix times the window. All learning and judging is the `Learner`'s, piece by piece.
 
     With `background` the learner works in a thread of its own and has one piece's time for each piece; without, it works
@@ -48,6 +48,8 @@ class AdaptiveDifferentiator(FirDifferentiator):
         learned: Learned | None = None,
         frozen: bool = False,
     ) -> None:
+        super().__init__(taps.n_joints, taps.rate_hz, taps.age_s)
+        self.taps = taps
         self.waits = 0
         self._learner = Learner(taps, learned=learned, bank=bank, frozen=frozen)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="filter") if background else None
@@ -60,7 +62,8 @@ class AdaptiveDifferentiator(FirDifferentiator):
         self._floor = float((_SURPRISE_FLOOR_RAD**2) * taps.n_joints)
         self._ahead = taps.ahead
         self._per_scale = None if (taps.scale == 1.0).all() else 1.0 / taps.scale
-        super().__init__(taps, bank)
+        self._samples = SampleWindow(taps, taps.count)
+        self.restart()
         self._use(self._learner.learn(np.zeros(0), np.zeros((0, taps.width)), False))
 
     @property
@@ -71,7 +74,7 @@ class AdaptiveDifferentiator(FirDifferentiator):
         return self._learner.learned
 
     def restart(self) -> None:
-        super().restart()
+        self._samples.restart()
         self._start.restart()
         self._handed = 0  # samples in the piece
         self._after_gap = True
@@ -85,13 +88,13 @@ class AdaptiveDifferentiator(FirDifferentiator):
             self._pool = None
 
     def push(self, t_s: float, q: FloatArray, rate: FloatArray | None = None) -> Derivatives | None:
-        window, count = self._take(t_s, q, rate)
+        if self._samples.ends_a_gap(t_s):
+            self.restart()
+        window, _ = self._samples.take(t_s, q, rate)
         at = self._handed
         self._piece_times[at] = t_s
-        self._piece_samples[at] = self._sample
+        self._piece_samples[at] = self._samples.newest
         self._handed = at + 1
-        if window is None or count < self._full:
-            window = None
         out = self._start.push(t_s, q) if window is None else self._answer(t_s, q, window)
         if self._handed == self._piece:
             self._hand_over()

@@ -1,8 +1,8 @@
-"""Whether what sensors send can be what it is taken for: the rate, rails, axes and units of each.
+"""Whether what sensors send can be what it is taken for: all checks of one limb, and the rate of each stream.
 
 Frames that cannot be used at all are refused with a SensorError; what is doubtful is a named problem, and estimates made of it
-are not trusted. Only the bytes decide, so that a replay doubts the same samples. `order.py` looks at
-where the joint angles lie, `stuck.py` for channels that stand still.
+are not trusted. Only the bytes decide, so that a replay doubts the same samples. `order.py` and `posture.py` look at where the
+joint angles lie, `stuck.py` for encoders that stand still, `imu_faults.py` at each IMU.
 """
 
 from __future__ import annotations
@@ -16,8 +16,10 @@ import numpy.typing as npt
 
 from edge.errors import SensorError
 from edge.sensors.frame import Kind
-from edge.signals.hookup import Hookup
+from edge.signals.hookup import IMU_CHANNELS, Hookup
+from edge.signals.imu_faults import ImuFaults
 from edge.signals.order import OrderCheck
+from edge.signals.posture import PostureCheck
 from edge.signals.problems import Problems
 from edge.signals.stuck import StuckCheck
 
@@ -32,17 +34,6 @@ _FEWEST_INTERVALS = 20
 _MOST_INTERVALS = 200  # whatever the stamps are
 _UNEVEN = 0.5  # of the median interval
 _UNEVEN_SHARE = 0.25
-
-_CLIPPED_SAMPLES = 3
-_CLIPPED_FORCE_MPS2 = 15.0  # less is no rail: accelerometers measure at least 2 g,
-_CLIPPED_RATE_RAD_S = 4.0  # and gyroscopes at least 250 deg/s
-_STEP = 0.003  # of the reading; near the top of a movement of 1 Hz, 10 ms make 0.002
-
-_TURNING_RAD_S = 1.0
-_TURNING_SAMPLES = 50
-_IN_DEGREES = 10.0  # deg/s read as rad/s turn 57 times as far as the quaternion does
-_ALIGNED = 0.5  # cosine between both axes of turning; below it they are not the same,
-_ALIGNED_AGAIN = 0.8  # above this they are
 
 
 class RateCheck:
@@ -108,144 +99,6 @@ class RateCheck:
         self.slow, self._uneven, self._judged = slow, irregular, True
 
 
-class SaturationCheck:
-    """Whether a channel of an IMU lies at the end of its range.
-
-    A reading rises to a maximum ever more slowly; a clipped one arrives there with a step, and is then exactly the same
-    while the other channels go on changing. What has been seen to clip so once is clipped whenever it reads the same again.
-    A sensor that is read faster than it measures repeats all its channels at once: such repetitions are not counted.
-    """
-
-    def __init__(self, key: str, what: str, problems: Problems) -> None:
-        self.clipped = False
-        self._key, self._what, self._problems = key, what, problems
-        self._last: tuple[float, ...] = ()
-        self._ends = [_End() for _ in range(12)]  # of each channel, the upper and the lower
-
-    def add(self, channels: tuple[float, ...]) -> None:
-        """Take the force and rate channels (6,) of the next sample."""
-        last, self._last = self._last, channels
-        if not last or channels == last:
-            return
-        clipped = -1
-        for i, value in enumerate(channels):
-            if abs(value) >= (_CLIPPED_FORCE_MPS2 if i < 3 else _CLIPPED_RATE_RAD_S):
-                end = self._ends[2 * i + (value < 0.0)]
-                if end.take(abs(value), abs(value - last[i])):
-                    clipped = i
-        if clipped >= 0 and not self.clipped:
-            name, unit = ("acceleration", "m/s2") if clipped < 3 else ("angular rate", "rad/s")
-            self._problems.add(
-                f"saturated:{self._key}",
-                f"the {self._what}: its {name} {'xyz'[clipped % 3]} stays at {channels[clipped]:.4g} {unit}, the end of its "
-                "range: choose a larger range in the sensor's settings, or mount it where it is shaken less",
-            )
-        self.clipped = clipped >= 0
-
-
-class _End:
-    """The largest reading of a channel in one direction so far, and whether it is where the range ends."""
-
-    __slots__ = ("_largest", "_rail", "_same")
-
-    def __init__(self) -> None:
-        self._largest = 0.0
-        self._same = 0  # samples that have been there in a row since a step
-        self._rail = False
-
-    def take(self, size: float, change: float) -> bool:
-        """Take a reading and how far it is from the one before; whether it is clipped."""
-        if size < self._largest:
-            self._same = 0
-            return False
-        if size > self._largest:
-            self._largest, self._rail, self._same = size, False, 0
-        if change >= _STEP * size:
-            self._same = 1
-        elif change == 0.0 and self._same:
-            self._same += 1
-        else:
-            self._same = 0
-        self._rail |= self._same >= _CLIPPED_SAMPLES
-        return self._rail
-
-
-class TurningCheck:
-    """Whether an IMU's angular rate and its quaternion tell of the same turning.
-
-    Over samples that turn: raises SensorError for a rate in deg/s; a rate about other axes is a problem. An IMU without
-    orientation (`0 0 0 0`) cannot be checked so.
-    """
-
-    def __init__(self, key: str, what: str, problems: Problems) -> None:
-        self.wrong = False
-        self._key, self._what, self._problems = key, what, problems
-        self._last_us: int | None = None
-        self._last = (0.0, 0.0, 0.0, 0.0)
-        self._count = 0
-        self._by_rate = self._by_quaternion = self._along = 0.0
-
-    def add(self, time_us: int, channels: tuple[float, ...]) -> None:
-        """Take the 10 channels of the next sample and its stamp. Raises SensorError."""
-        last_us, self._last_us = self._last_us, time_us
-        (w, x, y, z), self._last = self._last, (channels[0], channels[1], channels[2], channels[3])
-        if last_us is None or not 0 < time_us - last_us <= _BLOCK_US // 10:
-            return
-        rate = channels[7:10]
-        size = math.sqrt(rate[0] * rate[0] + rate[1] * rate[1] + rate[2] * rate[2])
-        if size < _TURNING_RAD_S:
-            return
-        # Vector part of conj(before) * now: the axis of the turn in the sensor, times the sine of half its angle.
-        v, i, j, k = self._last
-        turn = (w * i - x * v - y * k + z * j, w * j + x * k - y * v - z * i, w * k - x * j + y * i - z * v)
-        if w * v + x * i + y * j + z * k < 0:
-            turn = (-turn[0], -turn[1], -turn[2])
-        half = math.sqrt(turn[0] * turn[0] + turn[1] * turn[1] + turn[2] * turn[2])
-        angle = 2.0 * math.asin(min(half, 1.0))
-        self._count += 1
-        self._by_rate += size * (time_us - last_us) * 1e-6
-        self._by_quaternion += angle
-        if half > 0.0:
-            self._along += angle * (turn[0] * rate[0] + turn[1] * rate[1] + turn[2] * rate[2]) / (half * size)
-        if self._count >= _TURNING_SAMPLES:
-            self._judge()
-            self._count = 0
-            self._by_rate = self._by_quaternion = self._along = 0.0
-
-    def _judge(self) -> None:
-        if self._by_quaternion == 0.0:
-            return  # no orientation
-        ratio = self._by_rate / self._by_quaternion
-        if ratio > _IN_DEGREES:
-            raise SensorError(
-                f"the {self._what}: its angular rate turns {ratio:.0f} times as far as its quaternion: it looks like deg/s: make "
-                "the sensor send rad/s in its last three channels"
-            )
-        wrong = self._along < (_ALIGNED_AGAIN if self.wrong else _ALIGNED) * self._by_quaternion
-        if wrong and not self.wrong:
-            self._problems.add(
-                f"axes:{self._key}",
-                f"the {self._what}: its angular rate is not about the axes about which its quaternion turns: make the sensor "
-                "send both in its own axes, in the order x y z",
-            )
-        self.wrong = wrong
-
-
-class _ImuChecks:
-    """All that looks at the readings of one IMU."""
-
-    def __init__(self, segment: str, problems: Problems) -> None:
-        what = f"{segment} IMU"
-        self._saturation = SaturationCheck(segment, what, problems)
-        self._turning = TurningCheck(segment, what, problems)
-
-    def add(self, time_us: int, channels: tuple[float, ...]) -> bool:
-        """Whether the sample is doubtful. Raises SensorError."""
-        self._saturation.add(channels[4:])
-        self._turning.add(time_us, channels)
-        return self._saturation.clipped or self._turning.wrong
-
-
 class Checks:
     """All checks of one limb. `problems` are shared with whoever else finds some.
 
@@ -265,33 +118,55 @@ class Checks:
         memory_s: float,
         problems: Problems,
     ) -> None:
-        self._memory_s = memory_s
+        self._memory_s, self._problems = memory_s, problems
         self._rates = [RateCheck(group.key, str(group), problems) for group in hookup.groups]
         self._imus = [
-            _ImuChecks(group.names[0], problems) if group.kind == Kind.IMU else None for group in hookup.groups
+            [ImuFaults(name, problems) for name in group.names] if group.kind == Kind.IMU else []
+            for group in hookup.groups
         ]
-        self._stuck = StuckCheck(hookup.joint_names, hookup.segment_names[0], problems)
-        self._order = OrderCheck(hookup.joint_names, ranges_rad, rate_hz, problems)
         self._n = len(hookup.joint_names)
+        # Angles between IMUs have no channels that could be in another order, or stand still while the IMUs do not.
+        self._stuck = None if hookup.angles_from_imus else StuckCheck(hookup.joint_names, problems)
+        self._place = (PostureCheck if hookup.angles_from_imus else OrderCheck)(
+            hookup.joint_names, ranges_rad, rate_hz, problems
+        )
+        self._unseen: tuple[str, ...] = ()
         self._doubtful = False
         self._until_s = -math.inf
 
     def reading(self, group: int, time_us: int, channels: tuple[float, ...]) -> None:
         """Take what a frame says of a group, with the sender's own stamp. Raises SensorError."""
-        rate, imu = self._rates[group], self._imus[group]
+        rate = self._rates[group]
         rate.add(time_us)
         self._doubtful |= rate.slow
-        if imu is not None:
-            self._doubtful |= imu.add(time_us, channels)
+        for i, imu in enumerate(self._imus[group]):
+            self._doubtful |= imu.add(time_us, channels[IMU_CHANNELS * i : IMU_CHANNELS * (i + 1)])
 
-    def sample(self, t_s: float, q: FloatArray, rate: FloatArray, *, restarted: bool) -> bool:
-        """Take a moment of the grid: (n_joints + 3,) values and rates of the limb. Whether what is made of it is trusted."""
+    def sees(self, unseen: tuple[str, ...]) -> None:
+        """Take the segments whose inclination a moment of the grid does not show; of such a moment there is no sample."""
+        before, self._unseen = self._unseen, unseen
+        for segment in unseen:
+            if segment not in before:
+                self._problems.add(
+                    f"unseen:{segment}",
+                    f"the {segment} IMU: the joint's axis is within 30 degrees of the vertical, as in lying on the side: its "
+                    "angle cannot be told from gravity, and there are no estimates until it is level again",
+                )
+
+    def sample(self, t_s: float, q: FloatArray, rate: FloatArray, *, restarted: bool, settled: bool = True) -> bool:
+        """Take a moment of the grid: (n_joints + 3,) values and rates of the limb. Whether what is made of it is trusted.
+
+        settled: whether the orientations that it was made with can be relied on.
+        """
         if restarted:
-            self._stuck.restart()
             self._until_s = -math.inf
-        self._stuck.add(t_s, (*q.tolist(), float(rate[self._n])))
-        self._order.add(q[: self._n])
-        if self._doubtful or self._stuck.stuck or self._order.wrong:
-            self._doubtful = False
+        doubtful, self._doubtful = self._doubtful or not settled, False
+        if self._stuck is not None:
+            if restarted:
+                self._stuck.restart()
+            self._stuck.add(t_s, tuple(q.tolist()))
+            doubtful |= self._stuck.stuck
+        self._place.add(q[: self._n])
+        if doubtful or self._place.wrong:
             self._until_s = t_s + self._memory_s
         return t_s > self._until_s

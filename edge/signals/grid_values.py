@@ -6,15 +6,20 @@ world, a quaternion whose sign goes on. What follows from it by formulas comes a
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 
 import numpy as np
 import numpy.typing as npt
 
+from edge.errors import ConfigError
 from edge.sensors.frame import Kind
+from edge.signals.alignment import Alignment
 from edge.signals.base_imu import BaseImu
-from edge.signals.hookup import Hookup
+from edge.signals.hookup import IMU_CHANNELS, Hookup
+from edge.signals.imu import ImuFlag, LegFromImus
+from edge.signals.imu_readings import BASE_CHECK_S, LIMB_CHECK_S, ImuReadings
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -29,10 +34,20 @@ class GridValues(ABC):
     """How many values each group has."""
     gyroscopes: tuple[int, ...]
     """Which of the limb's values have a measured rate."""
+    unseen: tuple[str, ...] = ()
+    """Segments of which the moment asked for last does not show the inclination; the limb's values are then not all numbers."""
+
+    @property
+    @abstractmethod
+    def settled(self) -> bool:
+        """Whether all orientations can be relied on: those that are estimated here need a second."""
 
     @abstractmethod
-    def read(self, group: int, time_us: int, channels: tuple[float, ...]) -> FloatArray:
-        """The values (width,) of one reading of a group. Raises SensorError for what it cannot be."""
+    def read(self, group: int, time_us: int, channels: tuple[float, ...]) -> FloatArray | None:
+        """The values (width,) of one reading of a group, with its sender's stamp; None while there are none.
+
+        Raises SensorError for what it cannot be, MissingExtraError for IMUs without orientation where vqf is missing.
+        """
 
     @abstractmethod
     def to_kinematics(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -43,11 +58,27 @@ class GridValues(ABC):
         """
 
 
+def grid_values(hookup: Hookup, gravity_mps2: float, alignment: Alignment | None) -> GridValues:
+    """What a hookup's groups need. alignment: how segment IMUs sit, in the order of the hookup's segments.
+
+    Raises ConfigError where the angles are to come from IMUs of which that is not known.
+    """
+    if not hookup.angles_from_imus:
+        return AnglesAndBase(hookup, gravity_mps2)
+    if alignment is None:
+        raise ConfigError(
+            "no sensor measures a joint, and how the IMUs sit on their segments is not known: the bundle has no `imu_alignment`: "
+            "take a bundle that has one, or name joints in the `channels` of [[sensor]]"
+        )
+    return AnglesFromImus(hookup, gravity_mps2, alignment)
+
+
 class AnglesAndBase(GridValues):
     """Joint angles from encoders, and the IMU of the base."""
 
     def __init__(self, hookup: Hookup, gravity_mps2: float) -> None:
-        self._base = BaseImu(hookup.segment_names[0], gravity_mps2)
+        self._segment = hookup.segment_names[0]
+        self._base = BaseImu(self._segment, gravity_mps2)
         self.widths = tuple(
             len(group.names) if group.kind == Kind.ANGLES else BASE_VALUES + 1 for group in hookup.groups
         )
@@ -58,13 +89,65 @@ class AnglesAndBase(GridValues):
         self._n = n
         self.gyroscopes = (n,)  # the base's tilt
 
-    def read(self, group: int, time_us: int, channels: tuple[float, ...]) -> FloatArray:
+    @property
+    def settled(self) -> bool:
+        return self._base.settled
+
+    def read(self, group: int, time_us: int, channels: tuple[float, ...]) -> FloatArray | None:
         return self._base.read(time_us, channels) if self._is_base[group] else np.array(channels)
 
     def to_kinematics(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
         rate = np.full(self._n + BASE_VALUES, np.nan)
         rate[self._n] = values[-1]
+        self.unseen = (self._segment,) if math.isnan(values[-1]) else ()
         return values[self._take], rate
+
+
+class AnglesFromImus(GridValues):
+    """Joint angles between the IMUs of all segments. Raises ValueError for an alignment of other segments."""
+
+    def __init__(self, hookup: Hookup, gravity_mps2: float, alignment: Alignment) -> None:
+        names = hookup.segment_names
+        if alignment.segment_names != names:
+            raise ValueError(f"alignment of {alignment.segment_names}, segments {names}")
+        self._names = names
+        self._leg = LegFromImus(hookup.joint_names, alignment, gravity_mps2)
+        self._groups = [
+            [
+                ImuReadings(name, gravity_mps2, BASE_CHECK_S if name == names[0] else LIMB_CHECK_S)
+                for name in group.names
+            ]
+            for group in hookup.groups
+        ]
+        self.widths = tuple(IMU_CHANNELS * len(group.names) for group in hookup.groups)
+        sent = [name for group in hookup.groups for name in group.names]
+        self._take = [sent.index(name) for name in names]
+        n = len(hookup.joint_names)
+        self.gyroscopes = tuple(range(n + 1))  # the joints, and the base's tilt
+
+    @property
+    def settled(self) -> bool:
+        return all(readings.settled for group in self._groups for readings in group)
+
+    def read(self, group: int, time_us: int, channels: tuple[float, ...]) -> FloatArray | None:
+        values: list[float] = []
+        missing = False
+        for i, readings in enumerate(self._groups[group]):
+            reading = readings.read(time_us, channels[IMU_CHANNELS * i : IMU_CHANNELS * (i + 1)])
+            missing |= reading is None
+            values += reading or ()
+        return None if missing else np.array(values)
+
+    def to_kinematics(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+        sensors = values.reshape(-1, IMU_CHANNELS)[self._take]
+        # On the straight line between two orientations the quaternion is shorter.
+        quaternion = sensors[:, :4]
+        length = np.sqrt((quaternion * quaternion).sum(axis=1, keepdims=True))
+        motion = self._leg.evaluate(quaternion / length, sensors[:, 4:7], sensors[:, 7:])
+        self.unseen = tuple(name for name, flag in zip(self._names, motion.flags, strict=True) if flag != ImuFlag.OK)
+        q = np.concatenate([motion.q, [motion.tilt], motion.base_acceleration])
+        rate = np.concatenate([motion.qd_gyro, [motion.tilt_rate, math.nan, math.nan]])
+        return q, rate
 
 
 def _as_slice(index: Sequence[int]) -> slice | list[int]:

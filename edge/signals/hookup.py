@@ -2,6 +2,7 @@
 
 A source that says nothing of its channels measures what is usual: its joint angles are all of the model's, in the
 model's order, and its IMU is on what carries the first joint. It is the first that sends such frames that gets the place.
+Where no joint is measured, but an IMU sits on every segment, the angles are those between the segments.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True)
 class Group:
-    """Channels that come in one frame and go onto the grid together: some joints' angles, or one segment's IMU."""
+    """Channels that come in one frame and go onto the grid together: some joints' angles, or some segments' IMUs."""
 
     kind: Kind
     names: tuple[str, ...]
@@ -61,7 +62,9 @@ class Group:
         return "+".join(self.names)
 
     def __str__(self) -> str:
-        return f"{self.names[0]} IMU" if self.kind == Kind.IMU else f"joint angles ({', '.join(self.names)})"
+        if self.kind == Kind.IMU:
+            return f"{self.names[0]} IMU" if len(self.names) == 1 else f"IMUs ({', '.join(self.names)})"
+        return f"joint angles ({', '.join(self.names)})"
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,8 @@ class Hookup:
         segment_names: what carries the first joint, then what each joint moves.
         sources: in the order in which the session numbers them; at least one.
 
-    `groups`: what goes onto the grid: first the angles, then the IMU of what carries the first joint.
+    `groups`: what goes onto the grid: first the angles, then the IMU of what carries the first joint; where IMUs give the
+    angles, only these, by source.
 
     Raises ConfigError for a name that the model does not have, one that is measured twice or not at all, and a list
     of the wrong length.
@@ -109,6 +113,11 @@ class Hookup:
             for kind in (Kind.ANGLES, Kind.IMU):
                 self._bindings[number, kind] = self._declared(source, kind) if source.channels else None
         self._claimed: dict[int, int] = {}  # by group, the source that took it without having been told
+
+    @property
+    def angles_from_imus(self) -> bool:
+        """Whether no joint is measured, and the angles are those between the segments' IMUs."""
+        return all(group.kind == Kind.IMU for group in self.groups)
 
     def name(self, source: int) -> str:
         """What a message calls a source."""
@@ -174,19 +183,20 @@ class Hookup:
     def _needed(self) -> tuple[Group, ...]:
         """What goes onto the grid. Raises ConfigError for what nobody measures."""
         open_sources = [source for source in self.sources if not source.channels]
-        lacking = [name for name in self.joint_names if name not in self._measured_by]
+        measured = [name for name in self.joint_names if name in self._measured_by]
+        if not measured and not open_sources:
+            return self._needed_of_imus()
         groups = []
-        if lacking == list(self.joint_names) and open_sources:
+        if not measured:
             groups.append(Group(Kind.ANGLES, self.joint_names))
-        elif lacking:
+        elif len(measured) < len(self.joint_names):
+            lacking = next(name for name in self.joint_names if name not in measured)
             raise ConfigError(
-                f"the angle of '{lacking[0]}' is measured by no sensor: name it in the `channels` of the one that does"
+                f"the angle of '{lacking}' is measured by no sensor: name it in the `channels` of the one that does (IMUs give "
+                "the angles of all joints, where no `channels` name a joint, or of none)"
             )
         else:
-            for source in self.sources:
-                joints = tuple(name for name in source.channels if name in self.joint_names)
-                if joints:
-                    groups.append(Group(Kind.ANGLES, joints))
+            groups += self._named(Kind.ANGLES, self.joint_names)
         base = self.segment_names[0]
         if base not in self._measured_by and not open_sources:
             raise ConfigError(
@@ -194,6 +204,21 @@ class Hookup:
                 "add its sensor"
             )
         return (*groups, Group(Kind.IMU, (base,)))
+
+    def _needed_of_imus(self) -> tuple[Group, ...]:
+        lacking = [name for name in self.segment_names if name not in self._measured_by]
+        if lacking:
+            raise ConfigError(
+                f"the angle of '{self.joint_names[0]}' is measured by no sensor: name the joints ({', '.join(self.joint_names)}) "
+                f"in the `channels` of the sensors that do; or, for angles from IMUs, every segment ({', '.join(lacking)} "
+                f"{'is' if len(lacking) == 1 else 'are'} missing)"
+            )
+        return tuple(self._named(Kind.IMU, self.segment_names))
+
+    def _named(self, kind: Kind, known: Sequence[str]) -> list[Group]:
+        """What of the `known` each source names, in its own order."""
+        named = (tuple(name for name in source.channels if name in known) for source in self.sources)
+        return [Group(kind, names) for names in named if names]
 
     def _angle_names(self, source: Source) -> tuple[str, ...]:
         if not source.channels:

@@ -10,12 +10,14 @@ knee extension, dorsiflexion positive). No heading enters: not the sensors', not
 magnet is needed; what a common acceleration leaves in the inclinations of neighbours cancels. The price: a hinge that points up
 (lying on the side) shows nothing, and says so.
 
-The base's acceleration is taken in the vertical plane that the base's own forward axis spans.
+The base's acceleration is taken in the vertical plane across its hinge, which is where the base looks. The hinge says so in
+every posture; the base's own x axis points up in one that is usual (the thigh of someone who sits).
 """
 
 from __future__ import annotations
 
 import enum
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -30,24 +32,40 @@ FloatArray = npt.NDArray[np.float64]
 HINGE_LEVEL_MIN = 0.5
 """Sine of the angle between hinge and vertical below which an inclination is not used: 30 degrees."""
 _UNIT_TOLERANCE = 0.1
+_UNSEEN = (math.nan, math.nan)
 
 
 class ImuFlag(enum.IntFlag):
-    """What is wrong with a segment's readings. Angles with NO_ORIENTATION or HINGE_UPRIGHT are NaN."""
+    """Why the inclination of a segment cannot be seen; its angles are then NaN."""
 
     OK = 0
     NO_ORIENTATION = 1
     """The quaternion is not of length 1: the sensor estimates none, or its channels are in another order."""
     HINGE_UPRIGHT = 2
     """The joint's axis is within 30 degrees of the vertical."""
-    SATURATED = 4
-    """A reading is at the end of the sensor's range."""
-    STUCK = 8
-    """All readings have been the same for too long."""
-    MAGNETIC = 16
-    """The magnetic field is not the one of the start: a heading from it is wrong. Joint angles do not use it."""
-    SETTLING = 32
-    """The orientation filter has just started."""
+
+
+def inclination(up: Sequence[float], rate: Sequence[float]) -> tuple[float, float]:
+    """Angle of a segment about its hinge against the vertical, rad, and its rate, rad/s; NaN where the hinge is too upright.
+
+    up, rate: (3,), upwards and the angular rate in the segment's axes.
+    """
+    x, y, z = up
+    level = x * x + y * y
+    if level < HINGE_LEVEL_MIN**2:
+        return math.nan, math.nan
+    return math.atan2(x, y), rate[2] - z * (x * rate[0] + y * rate[1]) / level
+
+
+def level_acceleration(up: Sequence[float], force: Sequence[float], gravity: float) -> tuple[float, float]:
+    """Acceleration forwards and upwards in m/s2, gravity taken away; NaN forwards where there is none: the hinge points up.
+
+    up, force: (3,), upwards and the specific force in the segment's axes. Forward is level and across the hinge: up x z.
+    """
+    x, y, z = up
+    level = x * x + y * y
+    forward = (y * force[0] - x * force[1]) / math.sqrt(level) if level > 0.0 else math.nan
+    return forward, x * force[0] + y * force[1] + z * force[2] - gravity
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,7 +77,7 @@ class LegMotion:
     tilt: float  # rad, of the base
     tilt_rate: float  # rad/s
     base_acceleration: FloatArray  # (2,) m/s2, forward and up, gravity taken away
-    flags: npt.NDArray[np.uint8]  # (n_joints + 1,), ImuFlag of every segment
+    flags: tuple[ImuFlag, ...]  # of every segment
 
 
 class LegFromImus:
@@ -101,37 +119,44 @@ class LegFromImus:
         angular_rate: FloatArray,
         *,
         base_angular_acceleration: FloatArray | None = None,
-        flags: npt.NDArray[np.uint8] | None = None,
     ) -> LegMotion:
         """The chain at one moment, from readings of that moment.
 
         quaternions: (n_joints + 1, 4), w x y z, sensor to world, y up, any heading. specific_force: (n_joints + 1, 3) m/s2.
         angular_rate: (n_joints + 1, 3) rad/s. base_angular_acceleration: (3,) rad/s2 in the base sensor's axes, for the lever;
-        without it taken as zero. flags: (n_joints + 1,), what is known already (ImuFlag); ours are added.
+        without it taken as zero.
         """
-        marks = np.zeros(len(self._rotation), dtype=np.uint8) if flags is None else flags.copy()
         length = (quaternions * quaternions).sum(axis=1)
         usable = np.abs(length - 1.0) < _UNIT_TOLERANCE
-        marks[~usable] |= np.uint8(ImuFlag.NO_ORIENTATION)
         unit = quaternions / np.sqrt(np.where(usable, length, 1.0))[:, None]
         up = (self._rotation @ up_in_sensor(unit)[:, :, None])[:, :, 0]
         rate = (self._rotation @ angular_rate[:, :, None])[:, :, 0]
-        level = up[:, 0] ** 2 + up[:, 1] ** 2
-        seen = usable & (level >= HINGE_LEVEL_MIN**2)
-        marks[usable & ~seen] |= np.uint8(ImuFlag.HINGE_UPRIGHT)
-        level[~seen] = np.nan  # no angle, and with it no rate and no acceleration
-        theta = np.where(seen, np.arctan2(up[:, 0], up[:, 1]), np.nan)
-        theta_rate = rate[:, 2] - up[:, 2] * (up[:, 0] * rate[:, 0] + up[:, 1] * rate[:, 1]) / level
+        # Single numbers: for as few segments as a limb has, faster than arrays.
+        flags, seen = [], []
+        for oriented, u, w in zip(usable.tolist(), up.tolist(), rate.tolist(), strict=True):
+            angle = inclination(u, w) if oriented else _UNSEEN
+            seen.append(angle)
+            flag = ImuFlag.HINGE_UPRIGHT if math.isnan(angle[0]) else ImuFlag.OK
+            flags.append(flag if oriented else ImuFlag.NO_ORIENTATION)
+        theta, theta_rate = np.array(seen).T
         q = np.diff(theta)
         q -= 2.0 * np.pi * np.round(q / (2.0 * np.pi))
-        force = self._rotation[0] @ specific_force[0]
-        if self._lever is not None:
-            force = force + np.cross(rate[0], np.cross(rate[0], self._lever))
-            if base_angular_acceleration is not None:
-                force = force + np.cross(self._rotation[0] @ base_angular_acceleration, self._lever)
-        # Forward is horizontal and perpendicular to the hinge: up x z.
-        forward = (up[0, 1] * force[0] - up[0, 0] * force[1]) / np.sqrt(level[0])
-        upwards = up[0] @ force - self._gravity if seen[0] else np.nan
+        acceleration = (math.nan, math.nan)
+        if flags[0] == ImuFlag.OK:
+            force = self._base_force(specific_force[0], rate[0], base_angular_acceleration)
+            acceleration = level_acceleration(up[0].tolist(), force.tolist(), self._gravity)
         return LegMotion(
-            q, np.diff(theta_rate), float(theta[0]), float(theta_rate[0]), np.array([forward, upwards]), marks
+            q, np.diff(theta_rate), float(theta[0]), float(theta_rate[0]), np.array(acceleration), tuple(flags)
         )
+
+    def _base_force(
+        self, specific_force: FloatArray, rate: FloatArray, angular_acceleration: FloatArray | None
+    ) -> FloatArray:
+        """Specific force (3,) in the base's axes: of its sensor, or with a lever of the first joint's centre."""
+        force: FloatArray = self._rotation[0] @ specific_force
+        if self._lever is None:
+            return force
+        force = force + np.cross(rate, np.cross(rate, self._lever))
+        if angular_acceleration is not None:
+            force = force + np.cross(self._rotation[0] @ angular_acceleration, self._lever)
+        return force

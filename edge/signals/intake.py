@@ -1,13 +1,14 @@
 """From decoded frames to the kinematics of the leg: the part of the pipeline that training and the device share.
 
-Streams with times of one clock come in, joint angles and the base's IMU; out come joint angles, rates and accelerations
-with the base's tilt and acceleration, all of the same moment. Of a single sensor only its own stamps enter, so that the same
-bytes give the same kinematics whenever they are received.
+Streams with times of one clock come in, joint angles and the base's IMU, or IMUs of all segments; out come joint angles, rates
+and accelerations with the base's tilt and acceleration, all of the same moment. Of a single sensor only its own stamps enter, so
+that the same bytes give the same kinematics whenever they are received.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,15 +17,20 @@ import numpy.typing as npt
 
 from edge.msk.dynamics import Kinematics
 from edge.sensors.frame import Frame, Kind
-from edge.signals import differentiate
+from edge.signals.alignment import Alignment
 from edge.signals.checks import Checks
-from edge.signals.grid_values import BASE_VALUES, AnglesAndBase, GridValues
+from edge.signals.differentiation import create_for
+from edge.signals.differentiator import Derivatives, Differentiator
+from edge.signals.grid_values import grid_values
 from edge.signals.hookup import Hookup, Source
-from edge.signals.resample import GridResampler
+from edge.signals.layout import Layout
+from edge.signals.resample import TOLERANCE_S, GridResampler, GridSample
 
 FloatArray = npt.NDArray[np.float64]
 
 MAX_GAP_S = 0.05
+BASE_CHANNELS = ("base_tilt", "base_acceleration_x", "base_acceleration_y")
+_BASE_SCALE = (1.0, 10.0, 10.0)  # rad, and m/s2: what a pelvis does in walking, against the radian of a joint
 _FURTHEST_US = 4_000_000_000_000  # seconds beyond 4e6 do not resolve a nanosecond any more
 
 
@@ -50,9 +56,12 @@ class Intake:
     Args:
         joint_names: the model's, in order.
         gravity_mps2, rate_hz: the model's.
-        method, age_s: of the differentiator.
+        method, age_s: of the differentiator; method may be what makes one for the channels.
         hookup: which source's channels are what; None: one source with the usual ones.
         checks: what looks for sensors that cannot be trusted; None: nobody does.
+        alignment: how the segments' IMUs sit, for a hookup whose angles come from them. Raises ConfigError where it is missing.
+
+    Of a moment at which an angle cannot be seen there is no state. So long a gap as may be bridged is, by the differentiator.
     """
 
     def __init__(
@@ -61,37 +70,45 @@ class Intake:
         *,
         gravity_mps2: float,
         rate_hz: float,
-        method: str,
+        method: str | Callable[[Layout], Differentiator],
         age_s: float,
         hookup: Hookup | None = None,
         checks: Checks | None = None,
+        alignment: Alignment | None = None,
     ) -> None:
         self.joint_names = joint_names
         self.hookup = hookup or Hookup(joint_names, ("pelvis",), (Source(),))
         self._checks = checks
         self._n = len(joint_names)
         groups = self.hookup.groups
+        self._angle_kind = Kind.IMU if self.hookup.angles_from_imus else Kind.ANGLES
+        self.samples = 0  # frames taken that tell joint angles
         self.counts = [0] * len(groups)  # readings taken, by group of the hookup
         self.gaps = 0  # restarts after a gap
         self.sensor_faults = 0  # frames whose fault flag was set; they are not used
         self.first_us: int | None = None  # stamp of the first frame taken
         self.newest_us = [0] * len(groups)  # stamps of the newest readings taken
-        self._values: GridValues = AnglesAndBase(self.hookup, gravity_mps2)
+        self._values = grid_values(self.hookup, gravity_mps2, alignment)
         self._resampler = GridResampler(self._values.widths, rate_hz, MAX_GAP_S)
-        self._differentiator = differentiate.create(
-            method,
-            n_joints=self._n + BASE_VALUES,
+        channels = (*joint_names, *BASE_CHANNELS)
+        self.layout = Layout(
+            channels=channels,
+            gyroscopes=tuple(channels[i] for i in self._values.gyroscopes),
             rate_hz=rate_hz,
             age_s=age_s,
-            gyroscopes=self._values.gyroscopes,
+            scale=(1.0,) * self._n + _BASE_SCALE,
         )
+        self.differentiator = create_for(self.layout, method) if isinstance(method, str) else method(self.layout)
+        self.rmse: FloatArray | None = None
+        """(3, n_joints + 3) measured error of the newest state's values, rates and accelerations; None before the first."""
         self._pending_restart = True
+        self._seen_s: float | None = None  # newest moment that the differentiator has been given since a gap
         self._origin_us = 0
 
     @property
-    def samples(self) -> int:
-        """Frames of joint angles taken."""
-        return sum(n for n, group in zip(self.counts, self.hookup.groups, strict=True) if group.kind == Kind.ANGLES)
+    def unseen(self) -> tuple[str, ...]:
+        """Segments whose inclination the newest moment does not show."""
+        return self._values.unseen
 
     @property
     def late(self) -> int:
@@ -116,18 +133,21 @@ class Intake:
             self.sensor_faults += 1
             return []
         states: list[KinematicState] = []
+        line_us = frame.time_us if time_us is None else time_us
         for group, channels in self.hookup.read(source, frame):
             if self._checks is not None:
                 self._checks.reading(group, frame.time_us, channels)
-            states += self._take(group, frame.time_us if time_us is None else time_us, channels)
+            # An orientation is made with the sender's own stamps: those of the line are smoothed.
+            values = self._values.read(group, frame.time_us, channels)
+            self.samples += frame.kind == self._angle_kind
+            states += self._take(group, line_us, values)
         return states
 
     def close(self) -> None:
         """Let go of what works in the background. Nothing may be pushed afterwards."""
-        self._differentiator.close()
+        self.differentiator.close()
 
-    def _take(self, group: int, time_us: int, channels: tuple[float, ...]) -> list[KinematicState]:
-        values = self._values.read(group, time_us, channels)
+    def _take(self, group: int, time_us: int, values: FloatArray | None) -> list[KinematicState]:
         self.counts[group] += 1
         if self.first_us is None:
             self.first_us = self._origin_us = time_us
@@ -136,20 +156,35 @@ class Intake:
             self._origin_us = time_us
             self._resampler.restart()
         self.newest_us[group] = time_us
-        states = []
-        for sample in self._resampler.push(group, (time_us - self._origin_us) * 1e-6, values):
-            if sample.restarted:
-                self.gaps += 1
-                self._differentiator.restart()
-                self._pending_restart = True
-            q, rate = self._values.to_kinematics(sample.values)
-            trusted = self._checks is None or self._checks.sample(sample.t_s, q, rate, restarted=sample.restarted)
-            out = self._differentiator.push(sample.t_s, q, rate)
-            if out is not None:
-                states.append(self._state(out, trusted=trusted))
-        return states
+        if values is None:
+            return []
+        samples = self._resampler.push(group, (time_us - self._origin_us) * 1e-6, values)
+        return [state for state in map(self._moment, samples) if state is not None]
 
-    def _state(self, out: differentiate.Derivatives, *, trusted: bool) -> KinematicState:
+    def _moment(self, sample: GridSample) -> KinematicState | None:
+        if sample.restarted:
+            self._seen_s = None
+        q, rate = self._values.to_kinematics(sample.values)
+        if self._checks is not None:
+            self._checks.sees(self._values.unseen)
+        if self._values.unseen:
+            return None
+        restarted = self._seen_s is None or sample.t_s - self._seen_s > MAX_GAP_S + TOLERANCE_S
+        self._seen_s = sample.t_s
+        if restarted:
+            self.gaps += 1
+            self.differentiator.restart()
+            self._pending_restart = True
+        trusted = self._checks is None or self._checks.sample(
+            sample.t_s, q, rate, restarted=restarted, settled=self._values.settled
+        )
+        out = self.differentiator.push(sample.t_s, q, rate)
+        if out is None:
+            return None
+        self.rmse = out.rmse
+        return self._state(out, trusted=trusted)
+
+    def _state(self, out: Derivatives, *, trusted: bool) -> KinematicState:
         n = self._n
         restarted, self._pending_restart = self._pending_restart, False
         return KinematicState(

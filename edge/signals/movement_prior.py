@@ -22,7 +22,8 @@ FloatArray = npt.NDArray[np.float64]
 REACH_S = 0.4  # to either side of a moment: what its zero-phase derivatives depend on
 AMPLITUDE_RAD = np.radians(15.0)  # standard deviation of a joint angle in walking
 NOISE_RAD = np.radians(0.12)  # of an encoder of 12 bit with 0.1 degree of noise
-DRIFT_RAD_S = 1.0  # of the mean rate: nothing is lost of a steady turning, as little as noise there is
+DRIFT_RAD_S = 1.0  # of the mean rate of a movement
+ANY_DRIFT_RAD_S = 100.0  # so much that a steady turning is followed without error, for some more noise
 RATE_NOISE_RAD_S = np.radians(1.0)  # of a gyroscope, most of it what the skin moves
 
 
@@ -76,12 +77,14 @@ class NormalEquations:
         return np.asarray(np.linalg.solve(self.features, self.targets))
 
 
-def normal_equations(taps: Taps, process: Matern) -> NormalEquations:
+def normal_equations(taps: Taps, process: Matern, drift_rad_s: float = DRIFT_RAD_S) -> NormalEquations:
     """Expected sums of one sample, every channel a process of its own. Newest taps and constant count one unit each."""
     size = taps.features
     features = np.zeros((size, size))
     targets = np.zeros((size, taps.outputs))
-    blocks = {has: _one_joint(taps, process, has) for has in {j in taps.gyroscopes for j in range(taps.n_joints)}}
+    blocks = {
+        has: _one_joint(taps, process, drift_rad_s, has) for has in {j in taps.gyroscopes for j in range(taps.n_joints)}
+    }
     for j in range(taps.n_joints):
         squares, products = blocks[j in taps.gyroscopes]
         own = taps.joint(j)
@@ -94,7 +97,7 @@ def normal_equations(taps: Taps, process: Matern) -> NormalEquations:
 
 def one_joint_weights(taps: Taps, process: Matern, gyroscope: bool, count: int) -> FloatArray:
     """(features of a joint, 4): the best weights where only the newest `count` taps are there; zero for the others."""
-    squares, products = _one_joint(taps, process, gyroscope)
+    squares, products = _one_joint(taps, process, DRIFT_RAD_S, gyroscope)
     there = np.arange(len(squares))
     angle = taps.count - 1
     there = there[(there < count - 1) | ((there >= angle) & (there < angle + count))]
@@ -103,7 +106,7 @@ def one_joint_weights(taps: Taps, process: Matern, gyroscope: bool, count: int) 
     return weights
 
 
-def _one_joint(taps: Taps, process: Matern, gyroscope: bool) -> tuple[FloatArray, FloatArray]:
+def _one_joint(taps: Taps, process: Matern, drift_rad_s: float, gyroscope: bool) -> tuple[FloatArray, FloatArray]:
     """Sums of a joint's own features: its relative taps, then its gyroscope's."""
     variance = AMPLITUDE_RAD**2
     before = taps.tap_times_s()  # of the taps, before the newest sample
@@ -120,8 +123,8 @@ def _one_joint(taps: Taps, process: Matern, gyroscope: bool) -> tuple[FloatArray
     difference = np.hstack([-np.ones((taps.count - 1, 1)), np.eye(taps.count - 1)])
     target[:, [0, 3]] -= angle[:, :1]
     ramp, ramp_target = -before, np.array([-taps.age_s + before[0], 1.0, 0.0, ahead_s + before[0]])
-    squares = difference @ (angle + DRIFT_RAD_S**2 * np.outer(ramp, ramp)) @ difference.T
-    products = difference @ (target + DRIFT_RAD_S**2 * np.outer(ramp, ramp_target))
+    squares = difference @ (angle + drift_rad_s**2 * np.outer(ramp, ramp)) @ difference.T
+    products = difference @ (target + drift_rad_s**2 * np.outer(ramp, ramp_target))
     if not gyroscope:
         return squares, products
     rates = before[: taps.rate_count]
@@ -133,7 +136,7 @@ def _one_joint(taps: Taps, process: Matern, gyroscope: bool) -> tuple[FloatArray
     rate_target = np.hstack([rate_target, -variance * process.slope(rates + ahead_s)[:, None]])
     rate_target[:, [0, 3]] -= cross[0][:, None]
     # A steady turning is seen by the gyroscope as it is.
-    rate_target += DRIFT_RAD_S**2 * ramp_target
-    own = own + DRIFT_RAD_S**2
-    mixed = difference @ (cross + DRIFT_RAD_S**2 * ramp[:, None])
+    rate_target += drift_rad_s**2 * ramp_target
+    own = own + drift_rad_s**2
+    mixed = difference @ (cross + drift_rad_s**2 * ramp[:, None])
     return np.block([[squares, mixed], [mixed.T, own]]), np.vstack([products, rate_target])

@@ -1,4 +1,4 @@
-"""Channels that stand still while the limb moves: a broken encoder, or an IMU whose last reading is sent again and again."""
+"""Joint angles that stand still while the limb moves: a broken encoder."""
 
 from __future__ import annotations
 
@@ -7,29 +7,24 @@ from dataclasses import dataclass
 from edge.signals.problems import Problems
 
 _STUCK_ANGLE_S = 1.0
-_STUCK_IMU_S = 0.5
 _OTHERS_RAD = 0.35
 _BODY_RAD = 0.05
 _BODY_MPS2 = 2.0
 
 
 class StuckCheck:
-    """Whether a joint's angle, or the base's IMU, is exactly the same again and again while the body moves.
+    """Whether a joint's angle is exactly the same again and again while the body moves.
 
     An encoder at rest repeats itself too, as does one joint of a person who sits and moves another. So an angle is stuck
     when for a second it has not changed by a digit, another joint (or the base) has turned by 20 degrees and the base itself
-    has moved: nobody walks, squats or stands up like that. An IMU has noise and never repeats all channels for long; one that
-    has been exactly still from the start and says that it does not turn is an ideal one, of a recording on a fixed base.
+    has moved: nobody walks, squats or stands up like that.
     """
 
-    def __init__(self, names: tuple[str, ...], base: str, problems: Problems) -> None:
-        self._names, self._base, self._problems = names, base, problems
-        self._runs: list[_Run | None] = [None] * (
-            len(names) + 1
-        )  # of each angle, then of the IMU, while it repeats itself
+    def __init__(self, names: tuple[str, ...], problems: Problems) -> None:
+        self._names, self._problems = names, problems
+        self._runs: list[_Run | None] = [None] * len(names)  # of each angle, while it repeats itself
         self._last: tuple[float, ...] = ()
         self._last_s = 0.0
-        self._imu_varied = False
 
     @property
     def stuck(self) -> bool:
@@ -42,7 +37,7 @@ class StuckCheck:
         self._runs = [run if run is not None and run.stuck else None for run in self._runs]
 
     def add(self, t_s: float, values: tuple[float, ...]) -> None:
-        """Take the limb at one moment: joint angles and tilt (rad), base acceleration (m/s2), tilt rate (rad/s)."""
+        """Take the limb at one moment: joint angles and tilt (rad), base acceleration (m/s2)."""
         n = len(self._names)
         last, self._last = self._last, values
         if last:
@@ -55,16 +50,6 @@ class StuckCheck:
                         f"the angle of the {self._names[i]} has been exactly {values[i]:.4g} rad for {t_s - run.since_s:.2g} s "
                         "while the limb moved: check its encoder and its cable",
                     )
-            run = self._follow(n, t_s, values[n:] == last[n:])
-            self._imu_varied |= run is None
-            doubtful = self._imu_varied or values[-1] != 0.0
-            if run is not None and not run.stuck and doubtful and t_s - run.since_s >= _STUCK_IMU_S:
-                run.stuck = True
-                self._problems.add(
-                    f"stuck:{self._base}",
-                    f"the {self._base} IMU has sent exactly the same for {t_s - run.since_s:.2g} s: check the sensor and its "
-                    "cable, and that whoever reads it does not repeat its last reading",
-                )
         self._last_s = t_s
 
     def _follow(self, i: int, t_s: float, repeats: bool) -> _Run | None:

@@ -3,21 +3,30 @@ from __future__ import annotations
 import hashlib
 import io
 import json
+import math
 import struct
 import zipfile
 from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.spatial.transform import Rotation
 from tiny_bundle import tiny_bundle
 
 from edge import bundle as module
 from edge.bundle import Bundle, packaged_bundles
 from edge.errors import BundleError, EdgeMskError, FileError, ModelError
+from edge.signals.alignment import Alignment, SegmentQuality
+from edge.signals.bank import Bank
+from edge.signals.intake import BASE_CHANNELS
+from edge.signals.layout import Layout
+from edge.signals.movement_prior import BRISK, normal_equations
 
 NAME = Path("subject.msk")
 GOOD = tiny_bundle(NAME).to_bytes()
@@ -77,6 +86,70 @@ def test_what_is_written_is_read(tmp_path: Path) -> None:
 def test_the_same_bundle_is_the_same_bytes() -> None:
     assert tiny_bundle(NAME).to_bytes() == GOOD
     assert Bundle.from_bytes(GOOD, Path("elsewhere.msk")).to_bytes() == GOOD
+
+
+SEGMENTS = ("pelvis", "thigh", "shank", "foot")
+
+
+def alignment(names: tuple[str, ...] = SEGMENTS) -> Alignment:
+    quality = SegmentQuality(12.5, 1.5, 0.02, float("nan"))
+    turns = Rotation.random(len(names), random_state=1).as_matrix()
+    return Alignment(names, turns, (quality,) * len(names), float("nan"))
+
+
+def test_how_the_imus_sit_is_kept(tmp_path: Path) -> None:
+    plain = Bundle.from_bytes(GOOD, NAME)
+    assert plain.alignment is None
+    assert "imu_alignment" not in json.loads(parts_of(GOOD)["manifest.json"])
+    assert plain.segment_names == SEGMENTS
+    plain.aligned(alignment(), tmp_path / "aligned.msk").write()
+    again = Bundle.read(tmp_path / "aligned.msk").alignment
+    assert again is not None
+    assert again.segment_names == SEGMENTS
+    np.testing.assert_array_equal(again.rotation, alignment().rotation)
+    assert again.quality[0].dominance == 12.5
+    assert math.isnan(again.quality[0].pose_spread_rad)
+    assert plain.alignment is None
+
+
+def without_first_segment(section: dict[str, Any]) -> None:
+    del section["segments"][0]
+
+
+def mirrored(section: dict[str, Any]) -> None:
+    section["segments"][2]["rotation"][0] = [-x for x in section["segments"][2]["rotation"][0]]
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (
+            without_first_segment,
+            "is of thigh, shank, foot, the model has pelvis, thigh, shank, foot: align the sensors anew",
+        ),
+        (mirrored, "a matrix is not a rotation: align the sensors anew"),
+        (lambda section: section["segments"][1].pop("rotation"), "not an alignment of IMUs: 'rotation'"),
+        (lambda section: section.clear(), "not an alignment of IMUs: 'segments'"),
+        (
+            lambda section: section["segments"][0].update(rotation=[[float("nan")] * 3] * 3),
+            "a matrix is not a rotation",
+        ),
+        (lambda section: section.update(segments=3), "not an alignment of IMUs"),
+    ],
+)
+def test_an_alignment_that_is_none_names_its_key(spoil: Callable[[dict[str, Any]], object], words: str) -> None:
+    section = alignment().to_dict()
+    spoil(section)
+    text = refusal(with_manifest(lambda manifest: manifest.update(imu_alignment=section)))
+    assert "`imu_alignment` in manifest.json" in text
+    assert words in text
+
+
+def test_an_alignment_of_another_limb_is_refused() -> None:
+    with pytest.raises(
+        BundleError, match=r"`imu_alignment` in manifest\.json is of thigh, shank, the model has pelvis"
+    ):
+        tiny_bundle(NAME).aligned(alignment(("thigh", "shank")), NAME)
 
 
 def test_the_parts_are_a_plain_zip_that_anyone_can_open() -> None:
@@ -254,3 +327,51 @@ def test_a_folder_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("x")
     with pytest.raises(FileError, match="cannot be written"):
         tiny_bundle(tmp_path / "file" / "subject.msk").write()
+
+
+LAYOUT = Layout(
+    channels=("hip", "knee", "ankle", *BASE_CHANNELS),
+    gyroscopes=("base_tilt",),
+    rate_hz=100.0,
+    age_s=0.03,
+    scale=(1.0, 1.0, 1.0, 1.0, 10.0, 10.0),
+)
+
+
+def with_bank(layout: Layout = LAYOUT) -> Bundle:
+    return replace(tiny_bundle(NAME), bank_part=Bank(layout, normal_equations(layout.taps, BRISK), 3, 60.0).to_bytes())
+
+
+def test_a_bank_comes_back_with_its_bundle() -> None:
+    content = with_bank().to_bytes()
+    again = Bundle.from_bytes(content, NAME)
+    assert again.bank is not None
+    assert (again.bank.layout, again.bank.people) == (LAYOUT, 3)
+    assert again.manifest.bank_sha256 == hashlib.sha256(again.bank_part or b"").hexdigest()
+    assert again.to_bytes() == content
+
+
+def test_without_a_bank_a_bundle_is_what_it_was_before_there_were_any() -> None:
+    assert list(parts_of(GOOD)) == ["manifest.json", "model.json", "network.onnx"]
+    assert "bank_sha256" not in json.loads(parts_of(GOOD)["manifest.json"])
+    assert Bundle.from_bytes(GOOD, NAME).bank is None
+
+
+def test_a_bank_that_is_missing_altered_or_not_announced() -> None:
+    parts = parts_of(with_bank().to_bytes())
+    without = {name: part for name, part in parts.items() if name != "bank.npz"}
+    assert "holds no bank.npz, whose `bank_sha256`" in refusal(zipped(without))
+    assert "bank.npz was altered: `bank_sha256`" in refusal(zipped({**parts, "bank.npz": parts["bank.npz"][:-1]}))
+    # A part that the manifest does not know is nobody's word.
+    assert Bundle.from_bytes(zipped({**parts_of(GOOD), "bank.npz": b"anything"}), NAME).bank is None
+    manifest = json.loads(parts["manifest.json"])
+    manifest["bank_sha256"] = hashlib.sha256(b"anything").hexdigest()
+    broken = {**parts, "manifest.json": json.dumps(manifest).encode(), "bank.npz": b"anything"}
+    assert refusal(zipped(broken)).startswith("subject.msk: bank.npz: is truncated or no bank")
+
+
+@pytest.mark.parametrize(
+    "change", [{"age_s": 0.05}, {"rate_hz": 200.0}, {"channels": ("knee", "hip", "ankle", *BASE_CHANNELS)}]
+)
+def test_a_bank_of_something_else_is_refused(change: dict[str, Any]) -> None:
+    assert "bank.npz is for rate, age and joints" in refusal(with_bank(LAYOUT.model_copy(update=change)).to_bytes())

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -133,3 +134,11 @@ def test_main_exits_with_0() -> None:
     with pytest.raises(SystemExit) as done:
         cli.main(["--version"])
     assert done.value.code == 0
+
+
+def test_matrix_products_are_not_shared_among_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Their last bits would depend on how many there are, and a replay with them."""
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "7")
+    with pytest.raises(SystemExit):
+        cli.main(["--version"])
+    assert os.environ["OPENBLAS_NUM_THREADS"] == "1"

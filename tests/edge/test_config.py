@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.config import AssistConfig, Config, RunConfig, SafetyConfig, SensorConfig, load_config
+from edge.config import AssistConfig, Config, FilterConfig, RunConfig, SafetyConfig, SensorConfig, load_config
 from edge.errors import ConfigError
 from edge.signals.hookup import Source
 
@@ -43,7 +43,7 @@ def test_a_lost_sensor_leads_to_zero_within_50_ms_by_default() -> None:
 
 
 def test_every_key_has_a_description() -> None:
-    for section in (SafetyConfig, AssistConfig, RunConfig, SensorConfig):
+    for section in (SafetyConfig, AssistConfig, RunConfig, FilterConfig, SensorConfig):
         assert all(field.description for field in section.model_fields.values())
 
 
@@ -61,6 +61,10 @@ def test_numbers_for_every_joint_or_by_name(tmp_path: Path) -> None:
             [run]
             log_folder = "somewhere"
             duration_s = 3
+            [filter]
+            learn = false
+            file = "ada.filter"
+            save = false
             """,
         )
     )
@@ -71,6 +75,8 @@ def test_numbers_for_every_joint_or_by_name(tmp_path: Path) -> None:
     assert limits.angle_max_rad == (2.0, 0.0, 0.7)
     assert config.assist_gain(JOINTS) == (0.0, 0.2, 0.0)
     assert config.run.log_folder == Path("somewhere")
+    assert config.filter == FilterConfig(learn=False, file=Path("ada.filter"), save=False)
+    assert Config().filter == FilterConfig(learn=True, file=None, save=True)
     assert config.run.duration_s == 3.0
     assert config.model_dump(mode="json")["safety"]["torque_limit_nm"] == {"knee": 12.0, "hip": 8.5}
 
@@ -92,7 +98,7 @@ def test_numbers_for_every_joint_or_by_name(tmp_path: Path) -> None:
         ),
         ("[safety]\ntorque_limit = 3", "key `safety.torque_limit`: is not known: did you mean `torque_limit_nm`?"),
         ("[savety]\n", "key `savety`: is not known: did you mean `safety`?"),
-        ("zzz = 1\n", "key `zzz`: is not known: known here are safety, assist, run, sensor"),
+        ("zzz = 1\n", "key `zzz`: is not known: known here are safety, assist, run, filter, sensor"),
         ("source = 'x'\n", "key `source`: is not known; remove it"),
         (
             "[run]\nduration_s = '10'",

@@ -17,7 +17,7 @@ from edge.config import Config
 from edge.control.assist import ProportionalAssist
 from edge.control.safety import Safety
 from edge.control.state import State
-from edge.errors import EngineError, OutputError, SensorError
+from edge.errors import EngineError, MissingExtraError, OutputError, SensorError
 from edge.loop import HEARTBEAT_NS, Loop, Snapshot, stop_on_signals
 from edge.sensors.base import SensorLostError
 from edge.sensors.merged import MergedSensors
@@ -210,6 +210,13 @@ def test_an_engine_that_fails_is_a_fault_zero_and_the_end() -> None:
     world = World(walking(5), arm=True)
     world.pipeline.error = EngineError("network.onnx: no output")
     assert world.run()["faults"] == ["engine"]
+    assert world.torques[-1] == (0.0, 0.0)
+
+
+def test_a_package_that_is_missing_in_mid_session_is_a_fault_zero_and_the_end() -> None:
+    world = World(walking(5), arm=True)
+    world.pipeline.error = MissingExtraError("vqf", "imu", "estimating the orientation of an IMU")
+    assert world.run()["faults"] == ["sensor"]
     assert world.torques[-1] == (0.0, 0.0)
 
 

@@ -11,16 +11,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
+from tiny_bundle import tiny_bundle, write_swinging_leg, write_tiny_bundle
 
+from edge.bundle import Bundle
 from edge.cli import cli
+from edge.config import load_config
 from edge.errors import EdgeMskError, FileError, OutputError
+from edge.pipeline import Pipeline
 from edge.sensors import SensorLostError, open_sensor
 from edge.sensors.frame import Frame, FrameDecoder, Kind
+from edge.signals.hookup import Source
 from tools import simulate as module
 from tools.disturb import Disturbance, Fate, Packet, disturb
 from tools.pty_line import PtyLine
+from tools.segment_imus import imu_playback
 from tools.simulate import Player
 
 
@@ -249,6 +256,63 @@ def test_refusals_are_one_line_and_leave_nothing(tmp_path: Path, quick: Any) -> 
         assert text in result.stderr
         assert len(result.stderr.splitlines()) == 1
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
+
+
+def test_imus_and_the_bundle_that_knows_how_they_sit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SETTLE_S", 0.06)
+    walk, link, out = write_swinging_leg(tmp_path / "swing.mot"), tmp_path / "leg", tmp_path / "imus.msk"
+    tiny = write_tiny_bundle(tmp_path / "tiny.msk")
+    reader = Reader(link)
+    options = ("--link", str(link), "--imus", "--seed", "4", "--speed", "0", "--linger", "0", "--json")
+    result = CliRunner().invoke(cli, ["simulate", str(walk), *options, "--align", str(tiny.path), str(out)])
+    reader.join(5)
+    assert report(result)["intact"] == {"imu": 100}
+    expected, alignment = imu_playback(walk, seed=4)
+    assert reader.frames == expected
+    bundle = Bundle.read(out)
+    assert bundle.alignment is not None
+    np.testing.assert_array_equal(bundle.alignment.rotation, alignment.rotation)
+    # What it says is a configuration that runs.
+    said = result.stderr.splitlines()
+    config = tmp_path / "imus.toml"
+    config.write_text("\n".join(said[1:4]) + "\n")
+    assert str(out) in said[0]
+    (source,) = load_config(config).sources()
+    assert source == Source(f"serial://{link}", ("pelvis", "thigh", "shank", "foot"))
+    assert Pipeline(bundle, [source]).feed(reader.data, 0)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--no-orientation",), "--no-orientation and --align are for --imus"),
+        (("--align", "demo", "out.msk"), "--no-orientation and --align are for --imus"),
+        (("--imus", "--noise-deg", "1"), "--noise-deg is of joint angles"),
+    ],
+)
+def test_options_that_do_not_go_together_are_wrong_usage(tmp_path: Path, options: tuple[str, ...], words: str) -> None:
+    result = invoke(tmp_path / "leg", *options)
+    assert result.exit_code == 2
+    assert words in result.stderr
+
+
+def test_a_bundle_of_another_limb_is_not_aligned(tmp_path: Path) -> None:
+    walk = write_swinging_leg(tmp_path / "swing.mot")
+    tiny_bundle(tmp_path / "knee.msk", model_name="knee5").write()
+    options = (
+        "--link",
+        str(tmp_path / "leg"),
+        "--imus",
+        "--align",
+        str(tmp_path / "knee.msk"),
+        str(tmp_path / "o.msk"),
+    )
+    result = CliRunner().invoke(cli, ["simulate", str(walk), *options])
+    assert result.exit_code == 1
+    assert (
+        "`imu_alignment` in manifest.json is of pelvis, thigh, shank, foot, the model has thigh, shank" in result.stderr
+    )
+    assert not (tmp_path / "o.msk").exists()
 
 
 @pytest.mark.parametrize("option", ["--speed", "--linger"])

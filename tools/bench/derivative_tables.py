@@ -100,8 +100,7 @@ def by_person(
 ) -> list[Row]:
     """Errors of each person's recordings of a task from the beginning on, and of all people alike.
 
-    make: how a method's differentiator is made for a movement, where that is not as it comes out of the box: a bank that was
-    fitted on `[w for w in walks if w.person != movement.person]`.
+    make: how a method's differentiator is made for a movement, where that is not as it comes out of the box.
     """
     jobs = [(method, age, walk) for method in methods for age in usable_ages(method, ages_s) for walk in walks]
     squares: dict[tuple[str, float, str], dict[str, list[FloatArray]]] = {}
@@ -127,19 +126,21 @@ def adaptation(
     *,
     seeds: Sequence[int] = (0, 1, 2),
     jitter: Jitter = "hidden",
+    make: Mapping[str, Build] | None = None,
     progress: Progress = silent,
 ) -> list[Row]:
     """How long after each part of a movement has begun its accelerations are as good as they become.
 
     The error is the RMSE of all joints' accelerations over the second before, 50 ms old. It has settled at the moment from which
     it is, then and over the 5 s that follow as a whole, within 15 % of the part's last 20 s. Time counts from the first sample of
-    the part to when the output leaves. The median of several draws of the noise.
+    the part to when the output leaves. The median of several draws of the noise. make: as in `by_person`.
     """
     rows = []
     jobs = [(method, seed) for method in methods for seed in seeds]
     found: dict[tuple[str, int], list[Row]] = {}
     for method, seed in progress(jobs, "adaptation"):
-        own = run(method, change, ADAPTATION_AGE_S, seed=seed, jitter=jitter)
+        maker = (make or {}).get(method, build)
+        own = run(method, change, ADAPTATION_AGE_S, seed=seed, jitter=jitter, make=maker)
         for i, part in enumerate(change.parts):
             end = min(part.end_s, change.duration_s - END_S)
             found.setdefault((method, i), []).append(settling(own, part.start_s, end))

@@ -5,7 +5,7 @@ zero-phase kinematics of the undisturbed recording:
 
 \b
 walk36      errors over the last 30 s by method and age, and the age at which each is as good as OpenSimRT at 140 ms
-people      errors of each person, from the first sample on
+people      errors of each person, from the first sample on; `with bank`: fitted on all other people's walking
 adaptation  seconds until accelerations are as good as they become, after the first step and after walk turns to run
 movements   error ratios to the Kalman smoother of every movement, worst first; exit code 1 above 1.1: the release gate
 torque      joint torques of the moment at which the command leaves
@@ -27,11 +27,12 @@ from rich.progress import track
 from edge.errors import EdgeMskError
 from edge.signals.differentiate import METHODS, REFERENCE_AGE_S
 from tools.bench import derivative_tables as tables
+from tools.bench.derivative_banks import BANKED, OtherPeople, with_bank
 from tools.bench.derivative_cost import costs
 from tools.bench.derivative_gate import GATE, YARDSTICK, broken, ratios
-from tools.bench.derivative_runs import OPENSIMRT
+from tools.bench.derivative_runs import OPENSIMRT, Build
 from tools.bench.derivative_torque import legs, torque_errors
-from tools.bench.movements import Jitter, catalogue, movement, recordings
+from tools.bench.movements import Jitter, Movement, catalogue, movement, recordings
 
 T = TypeVar("T")
 Tables = dict[str, list[tables.Row]]  # rows by title
@@ -69,18 +70,42 @@ class Bench:
         return {"errors by age": rows, "age at which OpenSimRT's accuracy is reached": tables.anchor_ages(rows)}
 
     def people(self) -> Tables:
-        everything = (make() for name, make in recordings(self._data).items() if not name.startswith("knee_emg"))
-        walks = [m for m in everything if m.task in ("walking", "running") and m.q.shape[1] == 6]
+        legs = self._both_legs()
         rows = tables.by_person(
-            walks, self._methods, self._ages_s, seed=self._seed, jitter=self._jitter, progress=_progress
+            legs,
+            self._with_banks(),
+            self._ages_s,
+            seed=self._seed,
+            jitter=self._jitter,
+            make=self._banked(legs),
+            progress=_progress,
         )
         return {"errors by person": rows}
 
     def adaptation(self) -> Tables:
         change = movement(self._data, "walk to run")
         seeds = range(self._seed, self._seed + 3)
-        rows = tables.adaptation(change, self._methods, seeds=seeds, jitter=self._jitter, progress=_progress)
+        rows = tables.adaptation(
+            change,
+            self._with_banks(),
+            seeds=seeds,
+            jitter=self._jitter,
+            make=self._banked(self._both_legs()),
+            progress=_progress,
+        )
         return {"seconds until accelerations are as good as they become, 50 ms": rows}
+
+    def _both_legs(self) -> list[Movement]:
+        everything = (make() for name, make in recordings(self._data).items() if not name.startswith("knee_emg"))
+        return [m for m in everything if m.task in ("walking", "running") and m.q.shape[1] == 6]
+
+    def _with_banks(self) -> list[str]:
+        return [*self._methods, *(with_bank(method) for method in self._methods if method in BANKED)]
+
+    def _banked(self, legs: Sequence[Movement]) -> dict[str, Build]:
+        walks = [m for m in legs if m.task == "walking"]
+        others = OtherPeople(walks, seed=self._seed, jitter=self._jitter)
+        return dict.fromkeys(map(with_bank, BANKED), others.build)
 
     def movements(self) -> Tables:
         movements = [make() for make in catalogue(self._data).values()]

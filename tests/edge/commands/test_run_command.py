@@ -23,7 +23,7 @@ from edge.record.session_log import read_log
 
 KEYS = [
     *("samples", "bad_frames", "dropped", "problems", "estimates", "age_ms", "compute_us", "missed_deadlines", "state"),
-    *("faults", "log"),
+    *("faults", "rmse_q_deg", "rmse_qd_deg_s", "rmse_qdd_deg_s2", "filter", "filter_file", "log"),
 ]
 
 
@@ -57,6 +57,10 @@ def test_one_json_object_with_the_agreed_keys(folder: Path) -> None:
     assert (result["state"], result["faults"], result["bad_frames"], result["dropped"]) == ("disarmed", [], 0, 0)
     assert set(result["age_ms"]) == set(result["compute_us"]) == {"p50", "p99", "max"}
     assert Path(result["log"]).parent == folder / "logs"
+    assert (result["filter"], result["filter_file"]) == (None, None)
+    for key, most in (("rmse_q_deg", 1.0), ("rmse_qd_deg_s", 20.0), ("rmse_qdd_deg_s2", 500.0)):
+        assert list(result[key]) == ["hip", "knee", "ankle"]
+        assert all(0.0 < error < most for error in result[key].values())
 
 
 def test_the_log_holds_everything(folder: Path) -> None:

@@ -40,7 +40,7 @@ EVERY_FLOAT64 = st.one_of(
 )
 
 
-def open_recorder(path: Path, **changes: Any) -> Recorder:
+def open_recorder(path: Path, attachments: dict[str, bytes] | None = None, **changes: Any) -> Recorder:
     header = session_header(
         bundle=BUNDLE,
         sensors=[{"url": "replay:walk.mot"}],
@@ -50,7 +50,8 @@ def open_recorder(path: Path, **changes: Any) -> Recorder:
         muscle_names=["a", "b"],
         row_names=["hip", "knee", "ankle", "hip_adduction"],
     )
-    return Recorder(path, {**header, **changes}, bundle=BUNDLE, attachments={"config.toml": b"x = 1\n"})
+    attachments = {"config.toml": b"x = 1\n"} if attachments is None else attachments
+    return Recorder(path, {**header, **changes}, bundle=BUNDLE, attachments=attachments)
 
 
 @dataclass(frozen=True)
@@ -176,9 +177,18 @@ def test_messages_come_in_the_order_of_recording_with_their_text(tmp_path: Path)
     assert read.attachments == {"bundle.msk": BUNDLE, "config.toml": b"x = 1\n"}
     assert read.sources == [Source("replay:walk.mot")]
     assert read.header["config"] == {"rate_hz": 200}
+    assert (read.wearer_filter, read.frozen) == (None, False)  # as in logs of before there were any
     assert read.finished
     assert read.clean
     assert read.unreadable_bytes == 0
+
+
+def test_what_the_filter_knew_and_whether_it_learned(tmp_path: Path) -> None:
+    kept = {"wearer.filter": b"sums"}
+    with open_recorder(tmp_path / "a.mcap", attachments=kept, config={"filter": {"learn": False}}) as log:
+        pass
+    read = read_log(log.path)
+    assert (read.wearer_filter, read.frozen) == (b"sums", True)
 
 
 def test_a_session_without_a_message_is_a_log(tmp_path: Path) -> None:

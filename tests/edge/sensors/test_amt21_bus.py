@@ -13,6 +13,7 @@ import pytest
 from sensor_devices import amt21_reply
 
 from edge.errors import ConfigError, SensorError
+from edge.outputs import open_output
 from edge.sensors import SensorLostError, open_sensor
 from edge.sensors.amt21 import COUNTS, Amt21Decoder
 from edge.sensors.amt21_bus import Amt21Sensor
@@ -239,3 +240,23 @@ def test_late_rounds_are_left_out_and_not_made_up_for(polled: tuple[Amt21Sensor,
 def test_wrong_parameters(query: str, match: str) -> None:
     with pytest.raises(ConfigError, match=match):
         open_sensor(f"serial:///dev/ttyUSB0?protocol=amt21&{query}")
+
+
+@pytest.mark.parametrize("baud", [921600, 115200])
+def test_nothing_else_goes_out_on_the_bus(bus: Callable[[Callable[[int], bytes]], Bus], baud: int) -> None:
+    """An output, or a second sensor that asks, would speak while an encoder answers; whichever is opened first."""
+    line = bus(encoder)
+    asking, output = f"serial:{line.path}?protocol=amt21&baud=921600", f"serial:{line.path}?baud={baud}"
+    collides = rf"{line.path}: is a bus .* one after the other \(protocol amt21\): commands .*a port of its own"
+    with open_sensor(asking) as sensor:
+        with pytest.raises(ConfigError, match=collides):
+            open_output(output)
+        with pytest.raises(ConfigError, match=collides):
+            open_sensor(asking)
+        assert sensor.decoder().push(sensor.read(0.5))
+    commands = open_output(output)
+    with pytest.raises(ConfigError, match=collides):
+        open_sensor(asking)
+    commands.close()
+    with open_sensor(asking):
+        pass

@@ -15,6 +15,12 @@ ANGLE = st.floats(-1.2, 1.2)
 RATES = st.lists(st.floats(-8, 8), min_size=3, max_size=3)
 
 
+def motion(channels: tuple[float, ...]) -> np.ndarray:
+    values = BaseImu("pelvis", 9.81).read(0, channels)
+    assert values is not None
+    return values
+
+
 @given(ANGLE, st.floats(-0.6, 0.6), st.floats(-0.6, 0.6), RATES)
 @settings(max_examples=200, deadline=None)
 def test_the_tilt_rate_is_the_derivative_of_the_tilt(
@@ -26,16 +32,27 @@ def test_the_tilt_rate_is_the_derivative_of_the_tilt(
     h = 1e-5
     for step in (-h, h):
         x, y, z, w = (base * Rotation.from_rotvec(np.array(rates) * step)).as_quat()
-        before_and_after.append(BaseImu("pelvis", 9.81).read(0, (w, x, y, z, 0.0, 9.81, 0.0, *rates))[0])
+        before_and_after.append(motion((w, x, y, z, 0.0, 9.81, 0.0, *rates))[0])
     x, y, z, w = base.as_quat()
-    got = BaseImu("pelvis", 9.81).read(0, (w, x, y, z, 0.0, 9.81, 0.0, *rates))[3]
+    got = motion((w, x, y, z, 0.0, 9.81, 0.0, *rates))[3]
     assert got == pytest.approx(math.remainder(before_and_after[1] - before_and_after[0], math.tau) / (2 * h), abs=1e-5)
 
 
-def test_an_x_axis_that_points_out_of_the_plane_has_no_rate() -> None:
+@pytest.mark.parametrize("tilt_deg", [0.0, 90.0, -90.0, 180.0])
+def test_every_posture_in_its_own_plane_is_seen(tilt_deg: float) -> None:
+    """The thigh of someone who sits has its x axis upright: forward is still where the hinge says."""
+    half = math.radians(tilt_deg) / 2
+    channels = (math.cos(half), 0.0, 0.0, math.sin(half), *(2.0, 9.81, 0.0), 0.0, 0.0, 1.5)
+    got = motion(channels)
+    c, s = math.cos(2 * half), math.sin(2 * half)
+    assert got[3] == 1.5
+    assert math.remainder(got[0] - 2 * half, math.tau) == pytest.approx(0.0, abs=1e-12)
+    np.testing.assert_allclose(got[1:3], [2.0 * c - 9.81 * s, 2.0 * s + 9.81 * c - 9.81], atol=1e-12)
+
+
+def test_lying_on_the_side_shows_nothing() -> None:
     root = math.sqrt(0.5)
-    values = BaseImu("pelvis", 9.81).read(0, (root, 0.0, root, 0.0, 0.0, 9.81, 0.0, 1.0, 2.0, 3.0))
-    assert np.isfinite(values).all()
+    assert np.isnan(motion((root, root, 0.0, 0.0, 0.0, 0.0, -9.81, 1.0, 2.0, 3.0))).all()
 
 
 def test_more_than_any_gyroscope_measures_is_degrees() -> None:

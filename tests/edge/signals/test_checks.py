@@ -1,14 +1,13 @@
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 import numpy as np
 import pytest
-from scipy.spatial.transform import Rotation
 
 from edge.errors import SensorError
-from edge.signals.checks import RateCheck, SaturationCheck, TurningCheck
+from edge.signals.checks import Checks, RateCheck
+from edge.signals.hookup import Hookup, Source
 from edge.signals.problems import Problems
 
 
@@ -81,85 +80,35 @@ def test_a_clock_that_stands_still_or_restarts_is_no_rate() -> None:
     assert problems.counts == {}
 
 
-def saturation(
-    signal: Callable[[float], np.ndarray], *, rate_hz: int = 100, hold: int = 1
-) -> tuple[list[bool], Problems]:
+def checks() -> tuple[Checks, Problems]:
+    hookup = Hookup(("knee",), ("thigh", "shank"), [Source("a:", ("shank", "thigh"))])
     problems = Problems()
-    check = SaturationCheck("pelvis", "pelvis IMU", problems)
-    clipped = []
-    for k in range(10 * rate_hz):
-        check.add(tuple(signal(k // hold * hold / rate_hz).tolist()))
-        clipped.append(check.clipped)
-    return clipped, problems
+    return Checks(hookup, [(-2.0, 0.1)], rate_hz=100.0, memory_s=0.1, problems=problems), problems
 
 
-def shaking(t: float) -> np.ndarray:
-    """A foot: up to 50 m/s2 and 8 rad/s, with noise, in digits of 16 bits."""
-    rng = np.random.default_rng(round(t * 1e6))
-    w = 2 * math.pi * t
-    values = np.array(
-        [30 * math.sin(w) + 20 * math.sin(3 * w), 9.81 + 25 * math.cos(2 * w), 3.0, 0.3, 0.2, 8 * math.sin(w)]
-    )
-    values += rng.normal(size=6) * (0.02, 0.02, 0.02, 0.002, 0.002, 0.002)
-    digit = np.array([156.9] * 3 + [34.9] * 3) / 32768
-    return np.round(values / digit) * digit
+def test_each_imu_of_a_frame_is_looked_at() -> None:
+    watched, problems = checks()
+    rng = np.random.default_rng(0)
+    for k in range(100):
+        shank = (1.0, 0.0, 0.0, 0.0, 0.0, 9.81, 0.0, 0.1, 0.0, 0.0)
+        thigh = (1.0, 0.0, 0.0, 0.0, *rng.normal((0.0, 9.81, 0.0), 0.02).tolist(), 0.1, 0.0, 0.0)
+        watched.reading(0, k * 10_000, shank + thigh)
+    assert problems.counts == {"stuck:shank": 1}
+    assert not watched.sample(1.0, np.full(4, -0.5), np.zeros(4), restarted=False)
 
 
-def test_what_shakes_within_its_range_is_not_clipped() -> None:
-    for rate_hz, hold in ((100, 1), (1000, 1), (1000, 10)):
-        assert saturation(shaking, rate_hz=rate_hz, hold=hold)[1].counts == {}
+def test_what_cannot_be_seen_is_told_each_time_that_it_begins() -> None:
+    watched, problems = checks()
+    for unseen in ((), ("thigh",), ("thigh",), ("thigh", "shank"), (), ("thigh",)):
+        watched.sees(unseen)
+    assert problems.counts == {"unseen:thigh": 2, "unseen:shank": 1}
+    assert "vertical" in problems.take()[0].text
 
 
-@pytest.mark.parametrize(
-    ("channel", "rail", "word"), [(0, 19.6, "acceleration x"), (1, 20.0, "acceleration y"), (5, 4.36, "angular rate z")]
-)
-def test_a_clipped_channel_is_named(channel: int, rail: float, word: str) -> None:
-    def clip(t: float) -> np.ndarray:
-        values = shaking(t)
-        values[channel] = min(max(values[channel], -rail), rail)
-        return values
-
-    clipped, problems = saturation(clip)
-    assert set(problems.counts) == {"saturated:pelvis"}
-    assert word in problems.take()[0].text
-    at_rail = [abs(clip(k / 100)[channel]) == rail for k in range(1000)]
-    # Every one of them lies at the rail, and once that is known, all that lies there is found.
-    assert all(there for there, found in zip(at_rail, clipped, strict=True) if found)
-    assert sum(clipped) >= sum(at_rail) - 15
-
-
-def test_rest_and_small_readings_are_no_rail() -> None:
-    assert saturation(lambda t: np.array([0.001 * math.sin(t), 9.81, 0.0, 0.0, 0.0, 0.0]))[1].counts == {}
-
-
-def turning(scale: float = 1.0, *, order: tuple[int, ...] = (0, 1, 2), orientation: bool = True) -> Problems:
-    """Somebody who turns up to 3 rad/s about changing axes for 10 s."""
-    problems = Problems()
-    check = TurningCheck("pelvis", "pelvis IMU", problems)
-    now = Rotation.identity()
-    for k in range(1000):
-        w = np.array([3 * math.sin(k / 30), 2 * math.cos(k / 50), 1.5 * math.sin(k / 20)])
-        x, y, z, v = now.as_quat() if orientation else (0.0, 0.0, 0.0, 0.0)
-        sign = -1 if k % 7 == 0 else 1  # q and -q are the same orientation
-        check.add(k * 10_000, (sign * v, sign * x, sign * y, sign * z, 0.0, 9.81, 0.0, *(scale * w[list(order)])))
-        now = now * Rotation.from_rotvec(w * 0.01)
-    return problems
-
-
-def test_rate_and_quaternion_that_agree() -> None:
-    assert turning().counts == {}
-    assert turning(orientation=False).counts == {}
-
-
-def test_slow_turning_in_degrees_is_refused() -> None:
-    with pytest.raises(SensorError, match=r"turns 5\d times as far as its quaternion: it looks like deg/s"):
-        turning(math.degrees(1.0))
-
-
-@pytest.mark.parametrize("order", [(1, 0, 2), (2, 1, 0), (1, 2, 0)])
-def test_other_axes_are_a_problem(order: tuple[int, ...]) -> None:
-    assert set(turning(order=order).counts) == {"axes:pelvis"}
-
-
-def test_another_sign_is_a_problem() -> None:
-    assert turning(-1.0).counts == {"axes:pelvis": 1}
+def test_what_is_made_of_an_orientation_that_settles_is_not_trusted_until_it_is_forgotten() -> None:
+    watched, problems = checks()
+    q, rate = np.array([-0.5, 0.0, 0.0, 0.0]), np.zeros(4)
+    trusted = [watched.sample(k / 100, q, rate, restarted=k == 0, settled=k >= 50) for k in range(100)]
+    assert trusted.index(True) == pytest.approx(60, abs=1)
+    assert all(trusted[61:])
+    assert problems.counts == {}

@@ -52,6 +52,29 @@ def test_one_that_is_declared_goes_before_one_that_is_not() -> None:
         leg.read(1, imu(*IMU))
 
 
+def test_an_imu_on_every_segment_and_no_joint() -> None:
+    one = hookup(Source("a:", ("foot", "shank", "thigh", "pelvis")))
+    assert one.angles_from_imus
+    assert one.groups == (Group(Kind.IMU, ("foot", "shank", "thigh", "pelvis")),)
+    many = tuple(float(i) for i in range(40))
+    assert one.read(0, imu(*many)) == [(0, many)]
+    assert one.read(0, angles(0.1, 0.2, 0.3)) == []
+    assert str(one.groups[0]) == "IMUs (foot, shank, thigh, pelvis)"
+    two = hookup(Source("a:", ("shank", "foot")), Source("b:", ("pelvis", "thigh")))
+    assert [group.names for group in two.groups] == [("shank", "foot"), ("pelvis", "thigh")]
+    assert two.read(1, imu(*many[:20])) == [(1, many[:20])]
+    with pytest.raises(SensorError, match=r"sends 40 IMU channels, its `channels` name 20 \(shank, foot\)"):
+        two.read(0, imu(*many))
+
+
+def test_where_joints_are_measured_the_imus_of_other_segments_are_not_needed() -> None:
+    leg = hookup(Source("a:", JOINTS), Source("b:", SEGMENTS))
+    assert not leg.angles_from_imus
+    assert leg.groups == (Group(Kind.ANGLES, JOINTS), Group(Kind.IMU, ("pelvis",)))
+    many = tuple(float(i) for i in range(40))
+    assert leg.read(1, imu(*many)) == [(1, many[:10])]
+
+
 def test_joints_of_two_boards_in_any_order() -> None:
     leg = hookup(Source("a:", ("ankle", "-", "hip")), Source("b:", ("knee", "pelvis")))
     assert [group.names for group in leg.groups] == [("ankle", "hip"), ("knee",), ("pelvis",)]
@@ -111,6 +134,14 @@ def test_the_largest_of_angles_in_degrees_is_named() -> None:
         ((Source("a:", JOINTS), Source("b:", ("knee", "pelvis"))), "b:: `channels` names 'knee', which a: measures"),
         ((Source("a:", ("hip", "knee", "pelvis")),), "the angle of 'ankle' is measured by no sensor"),
         ((Source("a:", ("hip",)), Source("b:")), "the angle of 'knee' is measured by no sensor"),
+        (
+            (Source("a:", ("hip", "knee")), Source("b:", SEGMENTS)),
+            r"the angle of 'ankle' is measured by no sensor.*IMUs give the angles of all joints.*or of none",
+        ),
+        (
+            (Source("a:", ("pelvis", "shank")),),
+            r"the angle of 'hip' is measured.*\(hip, knee, ankle\).*every segment \(thigh, foot are missing\)",
+        ),
         ((Source("a:", JOINTS),), "the IMU of the pelvis is measured by no sensor: name 'pelvis'"),
         ((Source("a:", (*JOINTS, "pelvis"), sign=(1, -1)),), "`sign` has 2 numbers for 3 joint angles"),
         ((Source(zero_deg=(0.0,) * 4),), "`zero_deg` has 4 numbers for 3"),

@@ -8,7 +8,7 @@ import pytest
 from scipy.spatial.transform import Rotation
 
 from edge.errors import ConfigError, MissingExtraError
-from edge.signals.orientation import Orientation, up_in_sensor
+from edge.signals.orientation import Orientation, OrientationFromStart, up_in_sensor
 from tests.edge.signals.imu_chains import ideal_imus, walk
 
 pytest.importorskip("vqf")
@@ -108,3 +108,26 @@ def test_without_vqf_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(builtins, "__import__", without)
     with pytest.raises(MissingExtraError, match=r"edge-msk\[imu\]"):
         Orientation(100.0)
+
+
+@pytest.mark.parametrize("rate_hz", [50.0, 100.0, 400.0])
+def test_a_rate_that_nobody_says_is_told_by_the_first_samples(rate_hz: float) -> None:
+    """The same as with the rate given, also for what came before it was known."""
+    t, force, rate, _ = shank(3.0, rate_hz)
+    told, found = Orientation(rate_hz), OrientationFromStart()
+    for i in range(len(t)):
+        expected = told.push(round(t[i] * 1e6) * 1e-6, force[i], rate[i])
+        got = found.push(7_000 + round(t[i] * 1e6), force[i].tolist(), rate[i].tolist())
+        assert (got is None) == (i < 20)
+        if got is not None:
+            np.testing.assert_allclose(got, expected, atol=1e-6)
+        assert found.settled == (i >= 20 and told.settled)
+
+
+def test_stamps_that_do_not_advance_tell_no_rate() -> None:
+    found = OrientationFromStart()
+    for k in range(100):
+        assert found.push(k // 2 * 10_000, [0.0, 9.81, 0.0], [0.0, 0.0, 0.0]) is None
+    for k in range(50, 71):
+        got = found.push(k * 10_000, [0.0, 9.81, 0.0], [0.0, 0.0, 0.0])
+    assert got is not None

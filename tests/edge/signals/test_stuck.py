@@ -15,18 +15,18 @@ Moment = tuple[float, ...]
 
 
 def walk(t: float) -> Moment:
-    """Joint angles, tilt, acceleration of the base, tilt rate: a stride a second."""
+    """Joint angles, tilt, acceleration of the base: a stride a second."""
     w = 2 * math.pi * t
     return (
         *(0.2 + 0.35 * math.sin(w), -0.5 + 0.5 * math.sin(w + 1.0), 0.25 * math.sin(w + 2.0)),
-        *(0.05 * math.sin(2 * w), 1.0 * math.sin(2 * w), 2.5 * math.cos(2 * w), 0.1 * 2 * math.pi * math.cos(2 * w)),
+        *(0.05 * math.sin(2 * w), 1.0 * math.sin(2 * w), 2.5 * math.cos(2 * w)),
     )
 
 
 class Play:
     def __init__(self) -> None:
         self.problems = Problems()
-        self.check = StuckCheck(NAMES, "pelvis", self.problems)
+        self.check = StuckCheck(NAMES, self.problems)
         self.stuck_at: list[float] = []
 
     def play(self, moment: Callable[[float], Moment], start_s: float, end_s: float, *, digit: float = LSB) -> Play:
@@ -65,7 +65,7 @@ def test_nobody_who_walks_is_suspected(digit: float) -> None:
 
 
 def noisy_imu(rng: np.random.Generator, values: Moment) -> Moment:
-    noise = rng.normal(size=4) * (1e-4, 0.02, 0.02, 2e-3)
+    noise = rng.normal(size=3) * (1e-4, 0.02, 0.02)
     return (*values[:3], *(v + n for v, n in zip(values[3:], noise, strict=True)))
 
 
@@ -74,7 +74,7 @@ def test_a_standing_person_with_coarse_encoders_is_not_suspected() -> None:
     rng = np.random.default_rng(0)
 
     def stand(t: float) -> Moment:
-        return noisy_imu(rng, (0.1, -0.05, 0.02, 0.004 * math.sin(t), 0.0, 0.0, 0.0))
+        return noisy_imu(rng, (0.1, -0.05, 0.02, 0.004 * math.sin(t), 0.0, 0.0))
 
     assert Play().play(stand, 0.0, 60.0, digit=8 * LSB).problems.counts == {}
 
@@ -84,27 +84,9 @@ def test_a_seated_person_who_moves_one_knee_is_not_suspected() -> None:
     rng = np.random.default_rng(0)
 
     def sit(t: float) -> Moment:
-        return noisy_imu(rng, (1.4, -0.8 + 0.7 * math.sin(3 * t), 0.1, 0.0, 0.0, 0.0, 0.0))
+        return noisy_imu(rng, (1.4, -0.8 + 0.7 * math.sin(3 * t), 0.1, 0.0, 0.0, 0.0))
 
     assert Play().play(sit, 0.0, 60.0, digit=8 * LSB).problems.counts == {}
-
-
-def test_an_imu_whose_last_reading_is_repeated_is_named() -> None:
-    def frozen(t: float) -> Moment:
-        return (*walk(t)[:3], *walk(2.0)[3:])
-
-    played = Play().play(walk, 0.0, 2.0).play(frozen, 2.0, 4.0).play(walk, 4.0, 5.0)
-    assert played.problems.counts == {"stuck:pelvis": 1}
-    assert 2.5 <= played.stuck_at[0] <= 2.52
-    assert played.stuck_at[-1] < 4.02
-
-
-def test_an_imu_that_has_been_frozen_from_the_start_is_named_by_its_rate() -> None:
-    assert Play().play(lambda t: (*walk(t)[:3], *walk(2.0)[3:]), 0.0, 1.0).problems.counts == {"stuck:pelvis": 1}
-
-
-def test_an_ideal_imu_on_a_fixed_base_is_not_suspected() -> None:
-    assert Play().play(lambda t: (*walk(t)[:3], 0.1, 0.0, 0.0, 0.0), 0.0, 10.0).problems.counts == {}
 
 
 def test_a_gap_is_no_rest_and_does_not_clear_what_is_stuck() -> None:

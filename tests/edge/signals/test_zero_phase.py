@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from scipy.signal import butter, freqz
 
 from edge.signals import zero_phase
@@ -87,3 +89,45 @@ def test_a_rate_too_low_for_the_cutoff() -> None:
     t = grid(3.0, 12.0)
     with pytest.raises(ValueError, match="12 Hz cannot be filtered at 6 Hz"):
         zero_phase.low_pass(t, np.zeros((len(t), 1)))
+
+
+parts = st.floats(0.0, 1.0)
+
+
+@given(later=parts, rate_hz=st.sampled_from([60.0, 100.0, 125.0, 1000.0]))
+def test_impulse_taps_are_exact_for_parabolas(later: float, rate_hz: float) -> None:
+    taps = zero_phase.impulse_taps(rate_hz, later, 0.4)
+    reach = round(0.4 * rate_hz)
+    assert taps.shape == (3, 2 * reach + 1)
+    t = np.arange(-reach, reach + 1) / rate_hz
+    moment = later / rate_hz
+    said = taps @ np.stack([1.0 + 0.0 * t, t - moment, (t - moment) ** 2], axis=1)
+    np.testing.assert_allclose(said, np.diag([1.0, 1.0, 2.0]), atol=1e-6)
+
+
+@pytest.mark.parametrize("later", [0.0, 0.25, 0.7, 1.0])
+@pytest.mark.parametrize("rate_hz", [60.0, 100.0, 200.0])
+def test_impulse_taps_are_the_filter_in_a_recordings_middle(later: float, rate_hz: float) -> None:
+    """What is beyond the reach is cut: that is at most 0.2 % of a rough movement."""
+    t = grid(6.0, rate_hz)
+    rng = np.random.default_rng(4)
+    hz, shift = rng.uniform(0.1, 15.0, 60), rng.uniform(0.0, 2.0 * np.pi, 60)
+    values = np.sin(2.0 * np.pi * hz * t[:, None] + shift).sum(axis=1)[:, None]
+    values += rng.normal(size=values.shape)
+    taps = zero_phase.impulse_taps(rate_hz, later, 0.4)
+    reach = taps.shape[1] // 2
+    middle = np.arange(round(2.0 * rate_hz), round(4.0 * rate_hz))
+    windows = np.stack([values[m - reach : m + reach + 1, 0] for m in middle])
+    expected = zero_phase.differentiate(t, values, t[middle] + later / rate_hz)
+    for own, part in zip(taps, expected, strict=True):
+        np.testing.assert_allclose(windows @ own, part[:, 0], atol=2e-3 * np.abs(part).max())
+
+
+@given(later=parts)
+def test_impulse_taps_look_as_far_ahead_as_back(later: float) -> None:
+    """In time turned round, the moment lies as long before the middle: the neighbour's taps, the rate's with the other sign."""
+    taps, mirrored = (zero_phase.impulse_taps(RATE_HZ, part, 0.4) for part in (later, 1.0 - later))
+    size = np.abs(taps).max(axis=1)[:, None]
+    signs = np.array([[1.0], [-1.0], [1.0]])
+    shifted = signs * mirrored[:, ::-1]  # its moment lies `later` - 1 after the middle
+    np.testing.assert_allclose(taps[:, 1:] / size, shifted[:, :-1] / size, atol=2e-3)
