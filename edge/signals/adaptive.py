@@ -78,9 +78,13 @@ class AdaptiveDifferentiator(Differentiator):
         self._start.restart()
         self._handed = 0  # samples in the piece
         self._after_gap = True
+        self._doubted = False
         self._foretold: deque[FloatArray] = deque(maxlen=self._ahead)
         # Mean squares of what came, less what was foretold by the learning filter and those for calm and brisk movement.
         self._surprise = 0.0, 0.0, 0.0
+
+    def doubt(self) -> None:
+        self._doubted = True
 
     def close(self) -> None:
         if self._pool is not None:
@@ -133,12 +137,12 @@ class AdaptiveDifferentiator(Differentiator):
             pending = pending.result()
         if pending is not None:
             self._use(pending)
-        piece = self._piece_times.copy(), self._piece_samples.copy(), self._after_gap
+        piece = self._piece_times.copy(), self._piece_samples.copy(), self._after_gap, self._doubted
         self._pending = (
             self._learner.learn(*piece) if self._pool is None else self._pool.submit(self._learner.learn, *piece)
         )
         self._handed = 0
-        self._after_gap = False
+        self._after_gap = self._doubted = False
 
     def _use(self, blend: Blend) -> None:
         self._weights, self._constant, self._rmse = blend.weights, blend.constant, blend.rmse

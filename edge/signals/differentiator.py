@@ -44,6 +44,9 @@ class Differentiator(ABC):
         rate: (n_joints,) rates that gyroscopes measured at the same moment, rad/s; NaN for channels that have none.
         """
 
+    def doubt(self) -> None:  # noqa: B027 - most learn nothing
+        """The sample pushed last is doubtful: nothing is to be learned of the wearer from it."""
+
     @abstractmethod
     def restart(self) -> None:
         """Forget the samples, not what was learned from them: the next one follows a gap. Its time may be any."""

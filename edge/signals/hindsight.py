@@ -34,7 +34,7 @@ class Hindsight:
         back = taps.age_s * taps.rate_hz
         self._back = int(np.ceil(back - 1e-9))
         self._filter = zero_phase.impulse_taps(taps.rate_hz, self._back - back, REACH_S)  # (3, 2 reach + 1)
-        self._reach = self._filter.shape[1] // 2
+        self._reach = int(self._filter.shape[1]) // 2
         self.noise_gain = (self._filter**2).sum(axis=1)
         """(3,): variance of the target for white noise of unit variance."""
         self._noise_in_features = self._shared_noise()
@@ -58,8 +58,8 @@ class Hindsight:
         rows = self._new_rows()
         if not len(rows):
             return None
-        past = self._past(rows)
-        surplus = len(self._grid) - (self.taps.samples + self._back + 2 * self._reach)
+        past = _usable(self._past(rows))
+        surplus = len(self._grid) - self.reach_samples
         if surplus > 0:
             self._grid = self._grid[surplus:]
             self._dropped += surplus
@@ -113,6 +113,11 @@ class Hindsight:
             table[taps.newest.start + j, outputs] = weight[:, 0]
         return table
 
+    @property
+    def reach_samples(self) -> int:
+        """For so many samples one sample is seen in features or targets."""
+        return self.taps.samples + self._back + 2 * self._reach
+
     def noise_products(self, noise_variance: FloatArray) -> FloatArray:
         """(features, outputs): what the sensor's noise (n_joints,) alone adds to features x target of one moment."""
         products = np.zeros((self.taps.features, self.taps.outputs))
@@ -129,3 +134,11 @@ class Hindsight:
         # Values are answered relative to the newest tap, whose noise comes on top.
         common[:n] += self._noise_in_features[np.arange(n) + self.taps.newest.start, np.arange(n)]
         return np.asarray(common)
+
+
+def _usable(past: Past) -> Past | None:
+    """Without moments that saw a value that is no number: one of them would spoil every sum for ever."""
+    fine = np.isfinite(past.features).all(axis=1) & np.isfinite(past.target).all(axis=1)
+    if fine.all():
+        return past
+    return Past(past.features[fine], past.target[fine], past.noise_square[fine]) if fine.any() else None

@@ -179,6 +179,8 @@ class Intake:
             sample.t_s, q, rate, restarted=restarted, settled=self._values.settled
         )
         out = self.differentiator.push(sample.t_s, q, rate)
+        if not trusted:
+            self.differentiator.doubt()
         if out is None:
             return None
         self.rmse = out.rmse

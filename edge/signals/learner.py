@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from edge.signals.experts import fallbacks
 from edge.signals.hindsight import Hindsight
@@ -67,7 +67,7 @@ class Learner:
         self.taps = taps
         self.learned = learned or Learned.nothing(taps)
         self.frozen = frozen
-        self.refits = 0
+        self.refits = self.failed_refits = 0
         self._prior = normal_equations(taps, BRISK) if bank is None else bank
         self._experts = fallbacks(taps) + ([] if bank is None else [bank.solve()])
         self._experts.append(self._fit())
@@ -76,13 +76,18 @@ class Learner:
         self._hindsight = Hindsight(taps)
         self._judge = Judge(taps, self._hindsight, self._experts)
         self._unfitted_s = 0.0
+        self._in_doubt = 0  # samples for which a doubtful one is still in sight
 
-    def learn(self, times_s: FloatArray, samples: FloatArray, restarted: bool) -> Blend:
-        """Take the next samples, (m,) s and (m, width); `restarted`: they follow a gap."""
+    def learn(self, times_s: FloatArray, samples: FloatArray, restarted: bool, doubtful: bool = False) -> Blend:
+        """Take the next samples, (m,) s and (m, width); `restarted`: they follow a gap; `doubtful`: some may be wrong.
+
+        While a doubtful sample is in sight nothing is learned; errors are measured on.
+        """
+        self._in_doubt = self._hindsight.reach_samples if doubtful else max(self._in_doubt - len(times_s), 0)
         past = self._hindsight.take(times_s, samples, restarted)
         if past is not None:
             self._judge.hear(np.stack([past.features @ w for w in self._experts]), past)
-            if not self.frozen and self._moves(past.features):
+            if not self.frozen and not self._in_doubt and self._moves(past.features):
                 self._add(past.features, past.target)
         return self._blend()
 
@@ -98,10 +103,19 @@ class Learner:
         self._unfitted_s += span_s
         if self._unfitted_s >= REFIT_S - 1e-9:
             self._unfitted_s = 0.0
-            self._experts[-1] = self._fit()
-            self._folded[-1] = self.taps.sample_weights(self._experts[-1])
-            self._judge.changed(len(self._experts) - 1, self._experts[-1])
-            self.refits += 1
+            self._refit()
+
+    def _refit(self) -> None:
+        try:
+            weights = self._fit()
+        except LinAlgError:
+            # Sums that have no solution, as of a channel in quite another unit: what was known before goes on.
+            self.failed_refits += 1
+            return
+        self._experts[-1] = weights
+        self._folded[-1] = self.taps.sample_weights(weights)
+        self._judge.changed(len(self._experts) - 1, weights)
+        self.refits += 1
 
     def _blend(self) -> Blend:
         n = self.taps.n_joints

@@ -215,3 +215,48 @@ def test_what_was_handed_out_is_not_changed_later() -> None:
         np.testing.assert_array_equal(blend.constant, constant)
         np.testing.assert_array_equal(blend.rmse, rmse)
     np.testing.assert_array_equal(before[1].sums.features, before[0])
+
+
+def test_nothing_is_learned_while_a_doubtful_sample_is_in_sight() -> None:
+    taps = Taps(2, 100.0, 0.05)
+    learner = Learner(taps)
+    times = np.arange(1500) / 100.0
+    values = 0.3 * np.sin(2.0 * np.pi * np.outer(times, [0.9, 1.8]))
+    learned = []
+    for start in range(0, 1500, 5):
+        learner.learn(times[start : start + 5], values[start : start + 5], False, start == 700)
+        learned.append(learner.learned.movement_s)
+    gained = np.diff(learned)
+    first = 700 // 5
+    # 0.6 s of window, 0.05 s of age, 0.8 s of hindsight.
+    assert (gained[first - 1 : first + 28] == 0.0).all()
+    assert (gained[first - 20 : first - 2] > 0.0).all()
+    assert (gained[first + 32 :] > 0.0).all()
+
+
+def test_a_value_that_is_no_number_spoils_nothing_for_ever() -> None:
+    taps = Taps(2, 100.0, 0.05)
+    learner = Learner(taps)
+    times = np.arange(1500) / 100.0
+    values = 0.3 * np.sin(2.0 * np.pi * np.outer(times, [0.9, 1.8]))
+    values[700, 1] = np.nan
+    for start in range(0, 1500, 5):
+        blend = learner.learn(times[start : start + 5], values[start : start + 5], False)
+    assert np.isfinite(learner.learned.sums.features).all()
+    assert np.isfinite(blend.weights).all()
+    assert np.isfinite(blend.rmse).all()
+    assert learner.learned.movement_s > 10.0
+
+
+def test_sums_without_a_solution_change_nothing() -> None:
+    taps = Taps(1, 100.0, 0.05)
+    bad = NormalEquations(-1e6 * np.eye(taps.features), np.zeros((taps.features, taps.outputs)))
+    learner = Learner(taps)
+    learner.learned = Learned(bad, 1.0)
+    times = np.arange(300) / 100.0
+    values = 0.3 * np.sin(2.0 * np.pi * times[:, None])
+    for start in range(0, 300, 5):
+        blend = learner.learn(times[start : start + 5], values[start : start + 5], False)
+    assert learner.failed_refits > 0
+    assert learner.refits == 0
+    assert np.isfinite(blend.weights).all()
