@@ -71,6 +71,9 @@ class Loop:
         period_s: the sample period of the model: an estimate that takes longer has missed its deadline.
         duration_s: stop by itself after this time.
         first_sample_timeout_s: fail when no estimate has come and no usable samples came for this long; None: wait on.
+        design_age_s: how old an estimate's moment is when its bytes come without delay; what is older by more than the sensor
+            age limit and a sample period is stale, by the sensor's stamps too. None where stamps do not go with the time, as
+            of a recording played faster or slower.
         clock: monotonic nanoseconds.
         warn: called with one line when something fails that does not end the session.
         show: called ten times a second with the newest snapshot (None before the first estimate); must not block.
@@ -88,6 +91,7 @@ class Loop:
         recorder: Recorder | None = None,
         duration_s: float | None = None,
         first_sample_timeout_s: float | None = None,
+        design_age_s: float | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
         warn: Callable[[str], None] = lambda line: None,
         show: Callable[[Snapshot | None], None] | None = None,
@@ -108,6 +112,7 @@ class Loop:
         self._period_ns = round(period_s * NS_PER_S)
         self._duration_ns = None if duration_s is None else round(duration_s * NS_PER_S)
         self._first_sample_timeout_s = first_sample_timeout_s
+        self._design_ns = None if design_age_s is None else round((design_age_s + period_s) * NS_PER_S)
         self._samples_seen = 0
         self._samples_seen_ns = 0  # when a sample came last, or the start
         self._age_limit_ns = round(safety.limits.sensor_age_limit_ms * NS_PER_MS)
@@ -159,6 +164,10 @@ class Loop:
         except (SensorError, EngineError, OutputError, MissingExtraError) as error:
             self.failure = error
             self._fall(error)
+        except Exception:
+            # A bug: it is shown as what it is, but not before the actuator and the log know of the end.
+            self._fall(EngineError("the program failed"))
+            raise
         finally:
             self._end()
         self._show_latest(self._clock())
@@ -235,7 +244,7 @@ class Loop:
         now_ns = self._clock()
         safe = self._safety.step(
             now_ns,
-            sensor_age_ns=now_ns - received_ns,
+            sensor_age_ns=max(now_ns - received_ns, self._late_ns(estimate, now_ns)),
             q_rad=estimate.q.tolist(),
             qd_rad_s=estimate.qd.tolist(),
             wanted_torque_nm=self._assist.wanted(estimate.torque_nm),
@@ -258,6 +267,12 @@ class Loop:
         self.latest = Snapshot(
             estimate, self._last, age_ms, self._faults, elapsed_s, self.age_ms.count, self.explanation
         )
+
+    def _late_ns(self, estimate: Estimate, now_ns: int) -> int:
+        """By how much an estimate is older than it has to be: data that were held up on their way are no fresh data."""
+        if self._design_ns is None:
+            return 0
+        return now_ns - self._pipeline.host_ns(estimate.time_s) - self._design_ns
 
     def _tick(self, now_ns: int, reported: tuple[Fault, ...] = ()) -> None:
         """No estimate: safety sees the time pass; the command goes out if it changed or the heartbeat is due."""

@@ -148,6 +148,7 @@ def run(
                 period_s=1.0 / bundle.manifest.rate_hz,
                 duration_s=duration_s if duration_s is not None else config.run.duration_s,
                 first_sample_timeout_s=config.run.first_sample_timeout_s,
+                design_age_s=bundle.age_s if all(sensor.real_time for sensor in sensors) else None,
                 warn=_warn if feed is None else feed.warn,
                 show=None if feed is None else feed.show,
             )

@@ -25,6 +25,7 @@ MOST_JOINTS = 16
 _DEFAULT_NODE = 0x54  # of an encoder that was never given another address
 _REPLY = 2
 _BITS_PER_BYTE = 10  # with start and stop bit
+_MOST_STALE_READS = 4  # a line that floods gives no answers anyway
 _STALE = 256
 
 
@@ -121,8 +122,10 @@ class Amt21Sensor(Sensor):
 
     def _ask(self, fd: int, question: int) -> bytes:
         """Send one question; return the reply, or what of it came in time."""
-        while _readable(fd, 0.0) and os.read(fd, _STALE):
-            pass  # an answer that came too late would be taken for that of the next encoder
+        for _ in range(_MOST_STALE_READS):
+            # An answer that came too late would be taken for that of the next encoder.
+            if not (_readable(fd, 0.0) and os.read(fd, _STALE)):
+                break
         try:
             os.write(fd, bytes([question]))
         except BlockingIOError:

@@ -29,6 +29,7 @@ _SEPARATORS = re.compile(rb"[ \t]*[,;][ \t]*|[ \t]+")
 _NUMBER = re.compile(rb"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d{1,4})?\Z")
 _NOT_FINITE = re.compile(rb"[+-]?(?:nan|inf(?:inity)?)\Z", re.IGNORECASE)
 _COMMENTS = b"#%/"
+_MOST_US = 2.0**63  # what a stamp on the wire can hold
 _MICROSECONDS = {"us": 1, "ms": 1_000, "s": 1_000_000}
 # Counters of microcontrollers (micros(), millis()) wrap at 32 bits; a time beyond has more.
 _WRAP = 1 << 32
@@ -121,6 +122,9 @@ class AsciiDecoder(Decoder):
             return None
         if odd or not all(map(math.isfinite, numbers)):
             self.counters.non_finite += 1
+            return None
+        if timed and not 0.0 <= numbers[0] * _MICROSECONDS[self._time] < _MOST_US:
+            self.counters.bad_length += 1
             return None
         time_us = self._time_us(numbers.pop(0)) if timed else received_ns // 1000
         self._sequence = (self._sequence + 1) % _SEQUENCE_MODULO

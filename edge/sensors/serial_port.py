@@ -16,8 +16,8 @@ from edge.serial_line import SerialLine, settings_from
 from edge.url import Url
 
 _CHUNK = 4096
-# So that a line that floods cannot keep the loop here: 64 KiB is more than half a second of 921600 baud.
-_MAX_CHUNKS = 16
+# So that a line that floods cannot keep the loop here: 8 KiB is 90 ms of 921600 baud.
+_MAX_CHUNKS = 2
 
 
 def serial_sensor(url: Url) -> Sensor:

@@ -7,8 +7,9 @@ filters for movement in general, the safe experts alone answer, the same moment.
 
 from __future__ import annotations
 
+import math
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 
 import numpy as np
 import numpy.typing as npt
@@ -51,6 +52,7 @@ class AdaptiveDifferentiator(Differentiator):
         super().__init__(taps.n_joints, taps.rate_hz, taps.age_s)
         self.taps = taps
         self.waits = 0
+        self._stopped = False
         self._learner = Learner(taps, learned=learned, bank=bank, frozen=frozen)
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="filter") if background else None
         self._pending: Future[Blend] | Blend | None = None
@@ -70,7 +72,7 @@ class AdaptiveDifferentiator(Differentiator):
     def learned(self) -> Learned:
         """What was learned of the wearer so far; waits for the piece that is being worked on."""
         if isinstance(self._pending, Future):
-            self._pending.result()
+            wait([self._pending])
         return self._learner.learned
 
     def restart(self) -> None:
@@ -115,6 +117,8 @@ class AdaptiveDifferentiator(Differentiator):
 
     def _trust(self, q: FloatArray) -> float:
         """From 0 to 1: how well the learning filter foretold the last samples, against filters for movement in general."""
+        if self._stopped:
+            return 0.0
         if len(self._foretold) < self._ahead:
             return 1.0
         wrong = self._foretold[0].reshape(3, -1) - q
@@ -125,24 +129,36 @@ class AdaptiveDifferentiator(Differentiator):
             self._forget * before + new * now
             for before, now in zip(self._surprise, np.einsum("ej,ej->e", wrong, wrong).tolist(), strict=True)
         )
+        if not math.isfinite(own + calm + brisk):
+            self._surprise = 0.0, 0.0, 0.0
+            return 0.0
         self._surprise = own, calm, brisk
-        ratio = (own + self._floor) / (min(calm, brisk) + self._floor) / _DOUBT_RATIO
+        ratio = min((own + self._floor) / (min(calm, brisk) + self._floor) / _DOUBT_RATIO, 10.0)
         return float(1.0 / (1.0 + ratio**_DOUBT_POWER))
 
     def _hand_over(self) -> None:
         """Use what came of the last piece, and give the learner this one."""
-        pending = self._pending
-        if isinstance(pending, Future):
-            self.waits += not pending.done()
-            pending = pending.result()
-        if pending is not None:
-            self._use(pending)
         piece = self._piece_times.copy(), self._piece_samples.copy(), self._after_gap, self._doubted
-        self._pending = (
-            self._learner.learn(*piece) if self._pool is None else self._pool.submit(self._learner.learn, *piece)
-        )
         self._handed = 0
         self._after_gap = self._doubted = False
+        if self._stopped:
+            return
+        try:
+            pending = self._pending
+            if isinstance(pending, Future):
+                self.waits += not pending.done()
+                pending = pending.result()
+            if pending is not None:
+                self._use(pending)
+            learn = self._learner.learn
+            self._pending = learn(*piece) if self._pool is None else self._pool.submit(learn, *piece)
+        except Exception as error:  # noqa: BLE001 - no failure of what runs beside the loop may stop the loop
+            self._stop(f"{type(error).__name__}: {error}")
+
+    def _stop(self, reason: str) -> None:
+        """Learning has failed: from now on the safe experts alone answer, as they are."""
+        self._stopped, self._pending = True, None
+        self.failure = reason
 
     def _use(self, blend: Blend) -> None:
         self._weights, self._constant, self._rmse = blend.weights, blend.constant, blend.rmse

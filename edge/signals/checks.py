@@ -18,6 +18,7 @@ from edge.errors import SensorError
 from edge.sensors.frame import Kind
 from edge.signals.hookup import IMU_CHANNELS, Hookup
 from edge.signals.imu_faults import ImuFaults
+from edge.signals.jump import JUMP_MEMORY_S, JumpCheck
 from edge.signals.order import OrderCheck
 from edge.signals.posture import PostureCheck
 from edge.signals.problems import Problems
@@ -130,6 +131,8 @@ class Checks:
         self._place = (PostureCheck if hookup.angles_from_imus else OrderCheck)(
             hookup.joint_names, ranges_rad, rate_hz, problems
         )
+        self._jump = JumpCheck((*hookup.joint_names, "base"), problems)
+        self._failed = False
         self._unseen: tuple[str, ...] = ()
         self._doubtful = False
         self._until_s = -math.inf
@@ -141,6 +144,15 @@ class Checks:
         self._doubtful |= rate.slow
         for i, imu in enumerate(self._imus[group]):
             self._doubtful |= imu.add(time_us, channels[IMU_CHANNELS * i : IMU_CHANNELS * (i + 1)])
+
+    def differentiator_failed(self, reason: str) -> None:
+        """The filter that learns has failed, and safe ones answer alone."""
+        if not self._failed:
+            self._failed = True
+            self._problems.add(
+                "filter",
+                f"the filter that learns the wearer has stopped ({reason}): the safe ones go on without it; please report this",
+            )
 
     def sees(self, unseen: tuple[str, ...]) -> None:
         """Take the segments whose inclination a moment of the grid does not show; of such a moment there is no sample."""
@@ -160,6 +172,9 @@ class Checks:
         """
         if restarted:
             self._until_s = -math.inf
+            self._jump.restart()
+        if self._jump.add(t_s, q):
+            self._until_s = max(self._until_s, t_s + JUMP_MEMORY_S)
         doubtful, self._doubtful = self._doubtful or not settled, False
         if self._stuck is not None:
             if restarted:
@@ -168,5 +183,5 @@ class Checks:
             doubtful |= self._stuck.stuck
         self._place.add(q[: self._n])
         if doubtful or self._place.wrong:
-            self._until_s = t_s + self._memory_s
+            self._until_s = max(self._until_s, t_s + self._memory_s)
         return t_s > self._until_s

@@ -33,6 +33,8 @@ class Differentiator(ABC):
         self.n_joints = n_joints
         self.rate_hz = rate_hz
         self.age_s = age_s
+        self.failure = ""
+        """What went wrong beside the loop, so that only safe answers come from then on; empty where nothing did."""
 
     def close(self) -> None:  # noqa: B027 - most have nothing to let go of
         """Let go of what works in the background. Nothing may be pushed afterwards."""
@@ -45,7 +47,7 @@ class Differentiator(ABC):
         """
 
     def doubt(self) -> None:  # noqa: B027 - most learn nothing
-        """The sample pushed last is doubtful: nothing is to be learned of the wearer from it."""
+        """The sample that is pushed next is doubtful: nothing is to be learned of the wearer from it."""
 
     @abstractmethod
     def restart(self) -> None:

@@ -46,6 +46,8 @@ class Hindsight:
         self._grid = np.zeros((0, self.taps.width))
         self._dropped = 0  # grid samples that are no longer kept
         self._origin_s = np.nan
+        self.roughest = np.zeros(self.taps.n_joints)
+        """(n_joints,): largest square of the fourth differences that the newest samples made; noise makes its variance."""
         self._given = -1  # number of the grid sample at which the last given moment's window ends
 
     def take(self, times_s: FloatArray, samples: FloatArray, restarted: bool) -> Past | None:
@@ -77,6 +79,10 @@ class Hindsight:
         at = self._origin_s + np.arange(have, until + 1) / self.taps.rate_hz
         new = np.stack([np.interp(at, times, column) for column in values.T], axis=1)
         self._grid = np.vstack([self._grid, new])
+        last = self._grid[-len(new) - len(_NOISE_TAPS) + 1 :, : self.taps.n_joints] if len(new) else self._grid[:0]
+        if len(last) >= len(_NOISE_TAPS):
+            differences = np.lib.stride_tricks.sliding_window_view(last, len(_NOISE_TAPS), axis=0) @ _NOISE_TAPS
+            self.roughest = (differences**2).max(axis=0)
 
     def _new_rows(self) -> npt.NDArray[np.intp]:
         """Rows of the kept grid at which windows end that are whole, whose truth is known, and that were not given before."""

@@ -178,9 +178,11 @@ class Intake:
         trusted = self._checks is None or self._checks.sample(
             sample.t_s, q, rate, restarted=restarted, settled=self._values.settled
         )
-        out = self.differentiator.push(sample.t_s, q, rate)
         if not trusted:
             self.differentiator.doubt()
+        out = self.differentiator.push(sample.t_s, q, rate)
+        if self.differentiator.failure and self._checks is not None:
+            self._checks.differentiator_failed(self.differentiator.failure)
         if out is None:
             return None
         self.rmse = out.rmse

@@ -9,16 +9,16 @@ Nothing here is done in the loop's thread, and all of it follows from the sample
 
 from __future__ import annotations
 
+from collections import deque
 from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.linalg import LinAlgError, cho_factor, cho_solve
 
 from edge.signals.experts import fallbacks
 from edge.signals.hindsight import Hindsight
 from edge.signals.judge import Judge
-from edge.signals.movement_prior import BRISK, NormalEquations, normal_equations
+from edge.signals.movement_prior import BRISK, NOISE_RAD, NormalEquations, normal_equations
 from edge.signals.taps import Taps
 
 FloatArray = npt.NDArray[np.float64]
@@ -28,6 +28,8 @@ REFIT_S = 0.25  # of new movement
 _PRIOR_SAMPLES = 20.0  # what is known beforehand counts as so many samples at the start
 _PRIOR_FADES_S = 15.0  # of movement
 _PRIOR_STAYS = 0.01
+_NOTICED_S = 1.5  # so long a sensor may be wrong before it is doubted: what was learned meanwhile is forgotten
+_OUTLIER = 20.0  # a sample so many times the noise off its neighbours' curve is none to learn from
 _MOVING = 5.0  # a window moves when a channel's spread is so many times its noise
 
 
@@ -77,14 +79,28 @@ class Learner:
         self._judge = Judge(taps, self._hindsight, self._experts)
         self._unfitted_s = 0.0
         self._in_doubt = 0  # samples for which a doubtful one is still in sight
+        self._heard = 0  # samples so far
+        self._noticed = round(_NOTICED_S * taps.rate_hz)
+        # What was known, and when: one state from before anything could have been wrong unnoticed, and those since.
+        self._before: deque[tuple[int, Learned]] = deque([(0, self.learned)])
 
     def learn(self, times_s: FloatArray, samples: FloatArray, restarted: bool, doubtful: bool = False) -> Blend:
         """Take the next samples, (m,) s and (m, width); `restarted`: they follow a gap; `doubtful`: some may be wrong.
 
-        While a doubtful sample is in sight nothing is learned; errors are measured on.
+        While a doubtful sample is in sight nothing is learned, and what was learned since it may have begun is forgotten.
+        Errors are measured on.
         """
-        self._in_doubt = self._hindsight.reach_samples if doubtful else max(self._in_doubt - len(times_s), 0)
+        self._heard += len(times_s)
+        if doubtful:
+            self._in_doubt = self._hindsight.reach_samples
+            self._go_back()
+        else:
+            self._in_doubt = max(self._in_doubt - len(times_s), 0)
         past = self._hindsight.take(times_s, samples, restarted)
+        noise = np.maximum(self._judge.noise_variance, (NOISE_RAD * self.taps.scale) ** 2)
+        if not (self._hindsight.roughest <= _OUTLIER**2 * noise).all():
+            # Noticed as it comes, before any moment whose window holds it is known: nothing is to be forgotten.
+            self._in_doubt = self._hindsight.reach_samples
         if past is not None:
             self._judge.hear(np.stack([past.features @ w for w in self._experts]), past)
             if not self.frozen and not self._in_doubt and self._moves(past.features):
@@ -103,19 +119,36 @@ class Learner:
         self._unfitted_s += span_s
         if self._unfitted_s >= REFIT_S - 1e-9:
             self._unfitted_s = 0.0
-            self._refit()
+            if not self._refit():
+                self._go_back()
+                return
+            self._before.append((self._heard, self.learned))
+            while len(self._before) > 1 and self._before[1][0] <= self._heard - self._noticed:
+                self._before.popleft()
 
-    def _refit(self) -> None:
+    def _go_back(self) -> None:
+        """Know what was known before something may have gone wrong."""
+        if self.learned is self._before[0][1]:
+            return
+        self.learned = self._before[0][1]
+        self._before.clear()
+        self._before.append((self._heard, self.learned))
+        self._refit()
+
+    def _refit(self) -> bool:
+        """Fit the learning expert anew; False for sums that have no solution, as of a channel in quite another unit."""
         try:
             weights = self._fit()
-        except LinAlgError:
-            # Sums that have no solution, as of a channel in quite another unit: what was known before goes on.
+        except np.linalg.LinAlgError:
+            weights = np.full_like(self._experts[-1], np.nan)
+        if not np.isfinite(weights).all():
             self.failed_refits += 1
-            return
+            return False
         self._experts[-1] = weights
         self._folded[-1] = self.taps.sample_weights(weights)
         self._judge.changed(len(self._experts) - 1, weights)
         self.refits += 1
+        return True
 
     def _blend(self) -> Blend:
         n = self.taps.n_joints
@@ -141,5 +174,5 @@ class Learner:
         prior = _PRIOR_SAMPLES * (np.exp(-self.learned.movement_s / _PRIOR_FADES_S) + _PRIOR_STAYS)
         sums = self.learned.sums
         matrix = sums.features + prior * self._prior.features
-        factor = cho_factor(matrix, lower=True, overwrite_a=True, check_finite=False)
-        return np.asarray(cho_solve(factor, sums.targets + prior * self._prior.targets, check_finite=False))
+        # NumPy's solver, unlike SciPy's, lets the loop's thread run meanwhile.
+        return np.asarray(np.linalg.solve(matrix, sums.targets + prior * self._prior.targets))

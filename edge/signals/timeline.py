@@ -44,6 +44,7 @@ class TimeLine:
         self._since_us = [0] * len(names)  # stamp from which on the clock has run without a jump
         self._jumps = [(0, 0)] * len(names)  # restarts and steps that were told
         self._doubts = [False] * len(names)
+        self._told_jumps = [0] * len(names)  # how many there had been when all was well last
         self._newest_us = 0  # of the first source
 
     def take(self, source: int, frames: Sequence[Frame], received_ns: int) -> list[Stamp]:
@@ -90,6 +91,10 @@ class TimeLine:
 
     def _tell_doubt(self, source: int) -> None:
         text = self._clocks[source].problem() if self._paced[source] else None
-        if text is not None and not self._doubts[source] and sum(self._jumps[source]) == 0:
+        # A jump has a problem of its own; what follows from it in the next seconds is not another.
+        new = sum(self._jumps[source]) == self._told_jumps[source]
+        if text is not None and not self._doubts[source] and new:
             self._problems.add(f"clock:{source}", f"{self._names[source]}: {text}")
+        if text is None:
+            self._told_jumps[source] = sum(self._jumps[source])
         self._doubts[source] = text is not None
