@@ -40,6 +40,7 @@ class World:
         finite: bool = True,
         duration_s: float | None = None,
         compute_ms: float = 1.0,
+        design_age_s: float | None = None,
     ) -> None:
         self.clock = Clock()
         self.start_ns = self.clock()
@@ -61,6 +62,7 @@ class World:
             recorder=self.recorder,
             period_s=0.01,
             duration_s=duration_s,
+            design_age_s=design_age_s,
             clock=self.clock,
             warn=self.warnings.append,
         )
@@ -217,6 +219,30 @@ def test_a_package_that_is_missing_in_mid_session_is_a_fault_zero_and_the_end() 
     world = World(walking(5), arm=True)
     world.pipeline.error = MissingExtraError("vqf", "imu", "estimating the orientation of an IMU")
     assert world.run()["faults"] == ["sensor"]
+    assert world.torques[-1] == (0.0, 0.0)
+
+
+@pytest.mark.parametrize(("late_ms", "stale"), [(0.0, False), (40.0, False), (50.0, True), (2000.0, True)])
+def test_data_that_were_held_up_on_their_way_are_stale_however_fast_they_come(late_ms: float, stale: bool) -> None:
+    world = World(walking(20), arm=True, design_age_s=0.03)
+    world.pipeline.age_ms = 30.0 + late_ms
+    # The limit is 35 ms beyond the design's age and one period of 10 ms.
+    assert world.run()["faults"] == (["stale_sensor"] if stale else [])
+    assert any(any(torque) for torque in world.torques) is not stale
+
+
+def test_a_recording_at_another_speed_is_not_judged_by_its_stamps() -> None:
+    world = World(walking(20), arm=True)
+    world.pipeline.age_ms = 2000.0
+    assert world.run()["faults"] == []
+
+
+def test_a_bug_is_shown_as_one_after_the_actuator_was_told() -> None:
+    world = World(walking(5), arm=True)
+    world.pipeline.error = RuntimeError("not foreseen")
+    with pytest.raises(RuntimeError, match="not foreseen"):
+        world.run()
+    assert world.loop.summary()["faults"] == ["engine"]
     assert world.torques[-1] == (0.0, 0.0)
 
 

@@ -196,3 +196,10 @@ def test_the_protocol_by_url() -> None:
 def test_wrong_parameters(query: str, match: str) -> None:
     with pytest.raises(ConfigError, match=match):
         PROTOCOL.decoder(parse_url(f"serial:x?{query}"))
+
+
+@pytest.mark.parametrize("stamp", ["1e305", "1e19", "-1", "-1e300"])
+def test_a_stamp_that_no_clock_shows_is_dropped(stamp: str) -> None:
+    decoder = AsciiDecoder(kind=Kind.ANGLES, columns=3, time="s")
+    assert decoder.push(f"0.01 1 2 3\n{stamp} 1 2 3\n0.02 1 2 3\n".encode())[-1].time_us == 20_000
+    assert decoder.counters.bad_length == 1

@@ -14,6 +14,7 @@ from edge.signals.differentiator import Derivatives
 from edge.signals.kalman import KalmanSmoother
 from edge.signals.learner import Learned
 from edge.signals.movement_prior import BRISK, RATE_NOISE_RAD_S
+from edge.signals.taps import Taps
 from tests.edge.signals.made_up import RATE_HZ, even, feed, rmse, sampled, sensed, squares, stride, table
 from tools.bench.derivative_gate import GATE, broken, ratios
 from tools.bench.derivative_runs import run
@@ -302,3 +303,36 @@ def test_the_gate_on_what_it_cannot_know(data: Path, name: str) -> None:
     rows = ratios([movement(data, name)], "adaptive", (0.0, 0.05))
     assert rows
     assert not broken(rows, GATE)
+
+
+@pytest.mark.parametrize("background", [False, True])
+def test_a_failure_beside_the_loop_leaves_the_safe_filters_alone(
+    background: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taps = Taps(2, RATE_HZ, 0.05)
+    filter_ = AdaptiveDifferentiator(taps, background=background)
+    times = np.arange(1200) / RATE_HZ
+    clean = 0.3 * np.sin(2.0 * np.pi * np.outer(times, [0.9, 1.8]))
+
+    def broken(*arguments: object) -> None:
+        raise MemoryError("no memory left")
+
+    for i, t in enumerate(times):
+        if i == 600:
+            monkeypatch.setattr(filter_._learner, "learn", broken)
+        out = filter_.push(float(t), clean[i])
+    assert filter_.failure == "MemoryError: no memory left"
+    assert out is not None
+    np.testing.assert_allclose(out.q, 0.3 * np.sin(2.0 * np.pi * np.array([0.9, 1.8]) * (times[-1] - 0.05)), atol=0.01)
+    assert filter_.learned.movement_s > 3.0
+    filter_.close()
+
+
+def test_a_value_that_is_no_number_passes() -> None:
+    taps = Taps(1, RATE_HZ, 0.05)
+    filter_ = AdaptiveDifferentiator(taps, background=False)
+    times = np.arange(800) / RATE_HZ
+    clean = 0.3 * np.sin(2.0 * np.pi * 0.9 * times)[:, None]
+    clean[500] = np.nan
+    outputs = [filter_.push(float(t), q) for t, q in zip(times, clean, strict=True)]
+    assert all(out is not None and np.isfinite(out.qdd).all() for out in outputs[600:])
