@@ -73,7 +73,9 @@ def unpack(
                 raise error(f"{path}: {large[0]} is larger than {largest >> 20} MiB: it is no edge-msk {kind}")
             return {p: archive.read(p) for p in there}
     except _UNREADABLE as problem:
-        raise error(f"{path}: is truncated or no {kind} ({problem}): copy it again or make it anew") from None
+        raise error(
+            f"{path}: is truncated or no {kind} ({problem}): copy it again, or take it away and make it anew"
+        ) from None
 
 
 def array_bytes(array: FloatArray) -> bytes:

@@ -105,11 +105,13 @@ def _no_frame(source: Received) -> str:
             "the sensor's firmware to emsk version 1"
         )
     # Only here: it tries the decoders of all protocols.
-    from edge.sensors.recognise import explain
+    from edge.sensors.recognise import explain, recognise
 
+    words = explain(source.first, source.protocol)
+    another = recognise(source.first) not in (None, source.protocol)
     return f"no valid frame arrived among {source.count} bytes: " + (
-        source.trouble
-        or explain(source.first, source.protocol)
+        (words if another else source.trouble)
+        or words
         or f"check that the sensor speaks the protocol {source.protocol}, and that baud= in the URL is its baud rate"
     )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,6 +57,13 @@ class WearerFilter:
                 f"{config.source}: key `filter.file`: {self._path} does not exist, and with `filter.learn = false` nothing else "
                 "is known of the wearer: name a filter that was learned, or learn"
             )
+
+        if bundle.manifest.differentiator.method == "adaptive" and self._save and not self.frozen:
+            problem = _cannot_be_written(self._path)
+            if problem and settings.file is not None:
+                raise ConfigError(f"{config.source}: key `filter.file`: {problem}")
+            if problem:
+                warn(f"what is learned will not be kept: {problem}")
 
     @property
     def attachments(self) -> dict[str, bytes]:
@@ -113,3 +121,16 @@ def default_path(bundle: Bundle) -> Path:
         return bundle.path.with_suffix(SUFFIX)
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
     return state / "edge-msk" / bundle.path.with_suffix(SUFFIX).name
+
+
+def _cannot_be_written(path: Path) -> str:
+    """Why a filter cannot be kept there, found out before anything was learned; empty where it can."""
+    folder = next(place for place in (path.parent, *path.absolute().parents) if place.exists())
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            return ""
+    except OSError as error:
+        return (
+            f"{path.parent} cannot be written ({error.strerror}): name another file (`filter.file`), or set "
+            "`filter.save = false`"
+        )

@@ -268,7 +268,7 @@ class Hookup:
         if value > _FULL_TURN:
             raise SensorError(
                 f"sensor channel '{name}' reads {channels[names.index(name)]:.4g}, more than a full turn in rad: it looks "
-                "like degrees: make the sensor send radians"
+                "like degrees: make the sensor send radians (lines of numbers: unit=deg in the URL)"
             )
         turns = self._turns[source]
         if turns is None:
@@ -289,6 +289,7 @@ class Hookup:
         else:
             needs = (
                 f"the bundle needs one {binding.names[0]} IMU of {IMU_CHANNELS} (quaternion w x y z, acceleration, angular "
-                "rate): set the sensor's channels, or say in `channels` of [[sensor]] which segments it measures"
+                "rate): set the sensor's channels, or say in [[sensor]] which segments it measures, as in "
+                'channels = ["pelvis", "thigh", "shank", "foot"]'
             )
         return f"sensor sends {count} {_WORD[kind]}, {needs}"

@@ -15,7 +15,7 @@ from edge import bundle as bundles
 from edge.bundle import Bundle
 from edge.cli import cli
 from edge.commands import wearer_filter
-from edge.commands.wearer_filter import WearerFilter, default_path
+from edge.commands.wearer_filter import WearerFilter, _cannot_be_written, default_path
 from edge.config import Config, FilterConfig
 from edge.errors import ConfigError, FileError
 from edge.pipeline import Pipeline
@@ -137,11 +137,29 @@ def test_kept_where_the_configuration_says(folder: Path) -> None:
     assert not (folder / "tiny.filter").exists()
 
 
-def test_a_file_that_cannot_be_written_fails_no_session(folder: Path) -> None:
+def test_a_file_that_cannot_be_written_is_refused_at_the_start(folder: Path) -> None:
     (folder / "people").write_text("no folder")
-    summary, said = session("--no-log", *configured('file = "people/ada.filter"'))
+    code, summary, said = invoke(
+        "run", "--bundle", "tiny.msk", "--sensor", "replay:swing.mot?speed=0", "--no-view", "--no-log",
+        *configured('file = "people/ada.filter"'),
+    )  # fmt: skip
+    assert (code, summary) == (1, {})
+    assert said == [
+        "error: session.toml: key `filter.file`: people cannot be written (Not a directory): name another file "
+        "(`filter.file`), or set `filter.save = false`"
+    ]
+
+
+def test_a_file_that_cannot_be_written_in_the_end_fails_no_session(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(self: KeptFilter) -> None:
+        raise FileError(f"{self.path}: cannot be written (No space left on device)")
+
+    monkeypatch.setattr(KeptFilter, "write", full)
+    summary, said = session("--no-log")
     assert summary["filter_file"] is None
-    assert "not kept: people/ada.filter: cannot be written" in said[0]
+    assert "not kept: tiny.filter: cannot be written (No space left on device)" in said[0]
 
 
 def test_also_kept_after_a_session_that_failed(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -232,3 +250,11 @@ def test_beside_a_bundle_that_came_with_the_program_nothing_is_written(
     assert default_path(bundle) == folder / "home" / ".local" / "state" / "edge-msk" / "tiny.filter"
     monkeypatch.setattr(bundles, "_BUNDLES", folder / "elsewhere")
     assert default_path(bundle) == folder / "tiny.filter"
+
+
+def test_a_place_that_cannot_be_written_is_found_out_before_anything_is_learned(tmp_path: Path) -> None:
+    assert _cannot_be_written(tmp_path / "new" / "folder" / "ann.filter") == ""
+    assert not (tmp_path / "new").exists()
+    problem = _cannot_be_written(Path("/proc/ann.filter"))
+    assert "/proc cannot be written" in problem
+    assert "`filter.save = false`" in problem
