@@ -37,7 +37,10 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    epilog="Example:\n\n  edge-msk run --bundle subject.msk --sensor 'serial:///dev/ttyUSB0?baud=921600' "
+    epilog="Example:\n\n  edge-msk run --bundle demo --sensor sim: --duration 10\n\n"
+    "  edge-msk run --bundle subject.msk --sensor 'serial:///dev/ttyUSB0?protocol=amt21&nodes=0x54,0x58,0x5c' "
+    "--sensor 'serial:///dev/ttyUSB1?protocol=xsens'\n\n"
+    "  edge-msk run --bundle subject.msk --sensor 'serial:///dev/ttyUSB0?baud=921600' "
     "--output 'serial:///dev/ttyUSB1?baud=921600' --config session.toml --arm"
 )
 @click.option("--bundle", "bundle_name", required=True, metavar="FILE|demo", help="Subject bundle (.msk), or demo.")
@@ -46,7 +49,8 @@ if TYPE_CHECKING:
     "sensor_urls",
     multiple=True,
     metavar="URL",
-    help="serial://PATH?baud=, replay:FILE?speed=1 ... Several are merged by time; the first one's clock is the session's. "
+    help="serial://PATH?baud=&protocol=, replay:FILE?speed=1, sim: ... Several are merged by time; "
+    "the first one's clock is the session's. "
     " [default: those of --config]",
 )
 @click.option(

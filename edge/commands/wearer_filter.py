@@ -78,7 +78,9 @@ class WearerFilter:
             return WhatWasLearned(figures(pipeline, None), "")
         path, line = self._keep(pipeline)
         found = figures(pipeline, path)
-        return WhatWasLearned({**found, "filter": {**found["filter"], "waits": pipeline.adaptive.waits}}, line)
+        adaptive = pipeline.adaptive
+        own = {**found["filter"], "waits": adaptive.waits, "failed_refits": adaptive.failed_refits}
+        return WhatWasLearned({**found, "filter": own}, line)
 
     def _keep(self, pipeline: Pipeline) -> tuple[Path | None, str]:
         before = "nothing" if self.kept is None else f"{self.kept.learned.movement_s:.0f} s of movement in {self._path}"

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 from struct import Struct
 
 from edge.sensors.decoder import Decoder, FrameCounters
-from edge.sensors.frame import DELIMITER, Frame, Kind, cobs_decode, cobs_encode, crc16
+from edge.sensors.frame import DELIMITER, Frame, Kind, Pieces, cobs_decode, cobs_encode, crc16
 
 COUNTS = 1 << 14
 TURNS_QUESTION = 1
@@ -107,8 +107,7 @@ class Amt21Decoder(Decoder):
         self._joints = tuple(joints)
         self._turns = turns
         self._last: list[tuple[int, float] | None] = [None] * len(self._joints)  # time in us and angle in rad
-        self._pending = b""
-        self._skipping = False
+        self._pieces = Pieces(_MAX_ENCODED)
         self._sequence = 0
 
     def trouble(self) -> str:
@@ -131,24 +130,10 @@ class Amt21Decoder(Decoder):
 
     def push(self, data: bytes, received_ns: int = 0) -> list[Frame]:
         """Take the next bytes of the recording; return the frames that they complete, in order."""
-        pieces = (self._pending + data).split(DELIMITER)
-        pending = pieces.pop()
-        frames: list[Frame] = []
-        for piece in pieces:
-            if self._skipping:
-                self._skipping = False
-            elif piece:
-                record = self._record(piece)
-                if record is not None:
-                    frames.append(self._frame(*record))
-        if self._skipping:
-            pending = b""
-        elif len(pending) > _MAX_ENCODED:
-            self.counters.bad_length += 1
-            self._skipping = True
-            pending = b""
-        self._pending = pending
-        return frames
+        pieces, too_long = self._pieces.push(data)
+        self.counters.bad_length += too_long
+        records = [self._record(piece) for piece in pieces if piece]
+        return [self._frame(*record) for record in records if record is not None]
 
     def _record(self, encoded: bytes) -> tuple[int, dict[int, Answer]] | None:
         raw = cobs_decode(encoded) if len(encoded) <= _MAX_ENCODED else b""

@@ -152,6 +152,31 @@ def encode(frame: Frame) -> bytes:
     return cobs_encode(body + _CRC.pack(crc16(body))) + DELIMITER
 
 
+class Pieces:
+    """Cuts a line at its zero bytes. Holds at most one piece; of a longer one only that it came is told."""
+
+    def __init__(self, most_bytes: int) -> None:
+        self._most = most_bytes
+        self._pending = b""
+        self._skipping = False
+
+    def push(self, data: bytes) -> tuple[list[bytes], bool]:
+        """Take the next bytes; return the pieces that they end (empty ones too), and whether one grew too long meanwhile."""
+        pieces = (self._pending + data).split(DELIMITER)
+        self._pending = pieces.pop()
+        if self._skipping and pieces:
+            # The end of a piece that was too long and has been told.
+            self._skipping = False
+            del pieces[0]
+        if self._skipping:
+            self._pending = b""
+        elif len(self._pending) > self._most:
+            self._skipping = True
+            self._pending = b""
+            return pieces, True
+        return pieces, False
+
+
 class FrameDecoder(Decoder):
     """Decodes `emsk`. Holds at most one frame's worth of bytes.
 
@@ -160,30 +185,19 @@ class FrameDecoder(Decoder):
 
     def __init__(self) -> None:
         self.counters = FrameCounters()
-        self._pending = b""
-        self._skipping = False
+        self._pieces = Pieces(MAX_ENCODED)
         self._last_sequence: dict[int, int] = {}
 
     def push(self, data: bytes, received_ns: int = 0) -> list[Frame]:
         """Take the next bytes of the line; return the good frames that they complete, in order."""
-        pieces = (self._pending + data).split(DELIMITER)
-        pending = pieces.pop()
+        pieces, too_long = self._pieces.push(data)
+        self.counters.bad_length += too_long
         frames: list[Frame] = []
         for piece in pieces:
-            if self._skipping:
-                # The end of a piece that was too long and is already counted.
-                self._skipping = False
-            elif piece:
+            if piece:
                 frame = self._decode(piece)
                 if frame is not None:
                     frames.append(frame)
-        if self._skipping:
-            pending = b""
-        elif len(pending) > MAX_ENCODED:
-            self.counters.bad_length += 1
-            self._skipping = True
-            pending = b""
-        self._pending = pending
         return frames
 
     def _decode(self, encoded: bytes) -> Frame | None:

@@ -75,6 +75,21 @@ class AdaptiveDifferentiator(Differentiator):
             wait([self._pending])
         return self._learner.learned
 
+    @property
+    def refits(self) -> int:
+        """How often the learning filter was fitted anew."""
+        return self._learner.refits
+
+    @property
+    def failed_refits(self) -> int:
+        """How often that had no solution, and what was known before went on."""
+        return self._learner.failed_refits
+
+    @property
+    def refit_ms(self) -> float:
+        """How long the last refit took; 0 before the first."""
+        return self._learner.refit_ms
+
     def restart(self) -> None:
         self._samples.restart()
         self._start.restart()

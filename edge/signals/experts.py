@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.signals.kalman import KalmanSmoother
-from edge.signals.movement_prior import BRISK, CALM, Matern, normal_equations, one_joint_weights
+from edge.signals.movement_prior import BRISK, CALM, normal_equations, one_joint_weights
 from edge.signals.taps import Taps
 
 FloatArray = npt.NDArray[np.float64]
@@ -45,11 +45,8 @@ def starting_weights(taps: Taps, count: int) -> FloatArray:
     """(features, outputs): for the first `count` taps after a start, the mean of what is best for either process."""
     weights = np.zeros((taps.features, taps.outputs))
     for has in {j in taps.gyroscopes for j in range(taps.n_joints)}:
-        mean = np.mean([one_joint_weights(taps, process, has, count) for process in _PROCESSES], axis=0)
+        mean = np.mean([one_joint_weights(taps, process, has, count) for process in (CALM, BRISK)], axis=0)
         for j in range(taps.n_joints):
             if (j in taps.gyroscopes) == has:
                 weights[np.ix_(taps.joint(j), taps.of_joint(j))] = mean
     return weights
-
-
-_PROCESSES: tuple[Matern, ...] = (CALM, BRISK)

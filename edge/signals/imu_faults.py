@@ -10,6 +10,7 @@ import math
 
 from edge.errors import SensorError
 from edge.signals.magnetic import MagneticCheck
+from edge.signals.orientation import turned
 from edge.signals.problems import Problems
 
 _CLIPPED_SAMPLES = 3
@@ -163,18 +164,14 @@ class TurningCheck:
             return  # repeated, not measured again: what turned meanwhile shows with the next change
         self._channels = channels
         last_us, self._last_us = self._last_us, time_us
-        (w, x, y, z), self._last = self._last, (channels[0], channels[1], channels[2], channels[3])
+        before, self._last = self._last, (channels[0], channels[1], channels[2], channels[3])
         if last_us is None or not 0 < time_us - last_us <= _GAP_US:
             return
         rate = channels[7:10]
         size = math.sqrt(rate[0] * rate[0] + rate[1] * rate[1] + rate[2] * rate[2])
         if size < _TURNING_RAD_S:
             return
-        # Vector part of conj(before) * now: the axis of the turn in the sensor, times the sine of half its angle.
-        v, i, j, k = self._last
-        turn = (w * i - x * v - y * k + z * j, w * j + x * k - y * v - z * i, w * k - x * j + y * i - z * v)
-        if w * v + x * i + y * j + z * k < 0:
-            turn = (-turn[0], -turn[1], -turn[2])
+        turn = turned(before, self._last)
         half = math.sqrt(turn[0] * turn[0] + turn[1] * turn[1] + turn[2] * turn[2])
         angle = 2.0 * math.asin(min(half, 1.0))
         self._count += 1

@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from edge.errors import EngineError
 from edge.msk.dynamics import Kinematics
 from edge.sensors.frame import Frame, Kind
 from edge.signals.alignment import Alignment
@@ -181,12 +182,18 @@ class Intake:
         if not trusted:
             self.differentiator.doubt()
         out = self.differentiator.push(sample.t_s, q, rate)
-        if self.differentiator.failure and self._checks is not None:
-            self._checks.differentiator_failed(self.differentiator.failure)
+        if self.differentiator.failure:
+            self._tell_failure(self.differentiator.failure)
         if out is None:
             return None
         self.rmse = out.rmse
         return self._state(out, trusted=trusted)
+
+    def _tell_failure(self, reason: str) -> None:
+        if self._checks is None:
+            # Without a person there is nothing to go on for: safe answers would pass for learned ones.
+            raise EngineError(f"the filter that learns the wearer failed ({reason}): please report this")
+        self._checks.differentiator_failed(reason)
 
     def _state(self, out: Derivatives, *, trusted: bool) -> KinematicState:
         n = self._n

@@ -9,6 +9,7 @@ Nothing here is done in the loop's thread, and all of it follows from the sample
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from dataclasses import dataclass
 
@@ -70,6 +71,8 @@ class Learner:
         self.learned = learned or Learned.nothing(taps)
         self.frozen = frozen
         self.refits = self.failed_refits = 0
+        self.refit_ms = 0.0
+        """How long the last refit took."""
         self._prior = normal_equations(taps, BRISK) if bank is None else bank
         self._experts = fallbacks(taps) + ([] if bank is None else [bank.solve()])
         self._experts.append(self._fit())
@@ -137,6 +140,7 @@ class Learner:
 
     def _refit(self) -> bool:
         """Fit the learning expert anew; False for sums that have no solution, as of a channel in quite another unit."""
+        start_ns = time.perf_counter_ns()
         try:
             weights = self._fit()
         except np.linalg.LinAlgError:
@@ -148,6 +152,7 @@ class Learner:
         self._folded[-1] = self.taps.sample_weights(weights)
         self._judge.changed(len(self._experts) - 1, weights)
         self.refits += 1
+        self.refit_ms = (time.perf_counter_ns() - start_ns) * 1e-6
         return True
 
     def _blend(self) -> Blend:

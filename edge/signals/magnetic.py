@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 
+from edge.signals.orientation import turned, upwards
 from edge.signals.problems import Problems
 
 _MEMORY_S = 4.0
@@ -35,15 +36,15 @@ class MagneticCheck:
             return
         last_us, self._last_us = self._last_us, time_us
         before, self._last = self._last, (w, x, y, z)
-        # The world's y axis in the sensor's axes: second row of the rotation from sensor to world.
-        up = 2.0 * (x * y + w * z), 1.0 - 2.0 * (x * x + z * z), 2.0 * (y * z - w * x)
+        up = upwards(w, x, y, z)
         rate_before, self._rate = self._rate, sum(u * r for u, r in zip(up, channels[7:10], strict=True))
         if last_us is None or not 0 < time_us - last_us <= _GAP_US:
             return
         seconds = (time_us - last_us) * 1e-6
-        turned = _turned_about(before, self._last, up)
+        # Small turns: twice the sine of half the angle is the angle.
+        about_vertical = 2.0 * sum(u * a for u, a in zip(up, turned(before, self._last), strict=True))
         self._unexplained_rad *= math.exp(-seconds / _MEMORY_S)
-        self._unexplained_rad += turned - 0.5 * (rate_before + self._rate) * seconds
+        self._unexplained_rad += about_vertical - 0.5 * (rate_before + self._rate) * seconds
         size = abs(self._unexplained_rad)
         if size > _DISTURBED_RAD and not self.disturbed:
             self.disturbed = True
@@ -55,12 +56,3 @@ class MagneticCheck:
             )
         elif size < _QUIET_RAD:
             self.disturbed = False
-
-
-def _turned_about(before: tuple[float, ...], now: tuple[float, ...], axis: tuple[float, float, float]) -> float:
-    """By how much a sensor turned about an axis (sensor's axes), rad, for small turns."""
-    w, x, y, z = before
-    v, i, j, k = now
-    sign = -1.0 if w * v + x * i + y * j + z * k < 0.0 else 1.0
-    turn = w * i - x * v - y * k + z * j, w * j + x * k - y * v - z * i, w * k - x * j + y * i - z * v
-    return 2.0 * sign * sum(a * b for a, b in zip(axis, turn, strict=True))

@@ -41,6 +41,17 @@ def upwards(w: Value, x: Value, y: Value, z: Value) -> tuple[Value, Value, Value
     return 2.0 * (x * y + w * z), 1.0 - 2.0 * (x * x + z * z), 2.0 * (y * z - w * x)
 
 
+def turned(before: Sequence[float], now: Sequence[float]) -> tuple[float, float, float]:
+    """From one orientation (w x y z) to another: the axis in the sensor, times the sine of half the angle, the shorter way."""
+    w, x, y, z = before
+    v, i, j, k = now
+    # Vector part of conj(before) * now.
+    turn = w * i - x * v - y * k + z * j, w * j + x * k - y * v - z * i, w * k - x * j + y * i - z * v
+    if w * v + x * i + y * j + z * k < 0.0:
+        return -turn[0], -turn[1], -turn[2]
+    return turn
+
+
 def up_in_sensor(quaternion: FloatArray) -> FloatArray:
     """The same (..., 3) of orientations (..., 4), w x y z."""
     w, x, y, z = quaternion[..., 0], quaternion[..., 1], quaternion[..., 2], quaternion[..., 3]

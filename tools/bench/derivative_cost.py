@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from edge.signals.adaptive import AdaptiveDifferentiator
 from tools.bench.derivative_runs import build
 from tools.bench.derivative_tables import Progress, Row, silent
 from tools.bench.movements import Jitter, Movement, disturbed
@@ -28,8 +29,8 @@ def costs(
 ) -> list[Row]:
     """Median time of `push` for all channels in one differentiator, and for halves of them in two.
 
-    The product is timed between the pushes, so the ratio holds on any machine. `refit_ms` is the duration of the last refit of a
-    differentiator that has such an attribute.
+    The product is timed between the pushes, so the ratio holds on any machine. `refit_ms` and `refit_max_ms` are
+    the durations of the refits of a differentiator that learns.
     """
     joints = walk.q.shape[1]
     half = joints // 2
@@ -46,7 +47,8 @@ def _cost(method: str, walk: Movement, groups: Sequence[slice], seed: int, jitte
     differentiators = [build(method, _channels(walk, group), AGE_S) for group in groups]
     matrix, vector = np.ones(PRODUCT), np.ones(PRODUCT[1])
     clock = time.perf_counter_ns
-    pushes, products = [], []
+    pushes, products, refits = [], [], []
+    refitted = 0
     for i, stamp in enumerate(stamps.tolist()):
         before = clock()
         for differentiator, part in zip(differentiators, parts, strict=True):
@@ -55,13 +57,17 @@ def _cost(method: str, walk: Movement, groups: Sequence[slice], seed: int, jitte
         matrix @ vector
         products.append(clock() - between)
         pushes.append(between - before)
+        learning = [d for d in differentiators if isinstance(d, AdaptiveDifferentiator)]
+        if sum(d.refits for d in learning) > refitted:
+            refitted = sum(d.refits for d in learning)
+            refits.append(max(d.refit_ms for d in learning))
     push, product = (statistics.median(times[_WARM_UP_SAMPLES:]) * 1e-3 for times in (pushes, products))
-    refits = [refit for d in differentiators if (refit := getattr(d, "refit_ms", None)) is not None]
     return {
         "push_us": push,
         "product_us": product,
         "ratio": push / product,
-        "refit_ms": float(max(refits)) if refits else None,
+        "refit_ms": statistics.median(refits) if refits else None,
+        "refit_max_ms": max(refits) if refits else None,
     }
 
 

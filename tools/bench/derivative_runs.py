@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.interpolate import CubicSpline
 
+from edge.errors import EngineError
 from edge.signals.differentiate import create
 from edge.signals.differentiator import Differentiator
 from tools.bench.movements import RATE_HZ, Jitter, Movement, disturbed, reference
@@ -78,6 +79,8 @@ def _pushed(differentiator: Differentiator, stamps: FloatArray, samples: FloatAr
             said.append(
                 (output.q, output.qd, output.qdd)
             )  # arrays of their own, or they would all show the last output
+    if differentiator.failure:
+        raise EngineError(f"{type(differentiator).__name__}: {differentiator.failure}")
     if not time:
         return np.empty(0), np.empty((3, 0, samples.shape[1]))
     return np.array(time), np.array(said).transpose(1, 0, 2)

@@ -205,7 +205,7 @@ def test_a_line_without_delimiters_is_counted_once_and_not_kept() -> None:
     for _ in range(100):
         assert decoder.push(b"\x55" * 1000) == []
     assert decoder.counters.bad == 1
-    assert len(decoder._pending) <= MAX_ENCODED
+    assert len(decoder._pieces._pending) <= MAX_ENCODED
     assert decoder.push(b"\x55\0" + encode(VECTOR)) == [VECTOR]
     assert decoder.counters.bad == 1
 

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.spatial.transform import Rotation
 
-from edge.errors import SensorError
+from edge.errors import EngineError, SensorError
 from edge.sensors.frame import Frame, FrameDecoder, Kind, encode
 from edge.signals import differentiate
 from edge.signals.alignment import Alignment, SegmentQuality
@@ -484,3 +484,15 @@ def test_states_of_a_leg_with_an_imu_on_every_segment() -> None:
     for t_s, _, rate in counting.given:
         k = round(t_s * 100)
         np.testing.assert_allclose(rate, [*motion.qd[k], motion.tilt_rate[k], np.nan, np.nan], atol=1e-9)
+
+
+def test_a_filter_that_fails_without_a_person_ends_the_work() -> None:
+    """In training its safe answers would pass for learned ones."""
+    counting = Counting()
+    target = Intake(NAMES, gravity_mps2=G, rate_hz=100.0, method=lambda _: counting, age_s=0.03)
+    target.push(angles(0))
+    target.push(imu(0))
+    counting.failure = "MemoryError: no memory left"
+    target.push(angles(10_000))
+    with pytest.raises(EngineError, match=r"MemoryError: no memory left.*please report this"):
+        target.push(imu(10_000))

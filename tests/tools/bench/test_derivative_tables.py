@@ -128,6 +128,11 @@ def test_cost_counts_pushes_in_products(walk: Movement) -> None:
         assert row["refit_ms"] is None
 
 
+def test_cost_tells_the_refits_of_a_filter_that_learns(walk: Movement) -> None:
+    for row in costs(walk, ["adaptive"]):
+        assert 0.0 < row["refit_ms"] <= row["refit_max_ms"]
+
+
 def test_tables_are_markdown() -> None:
     text = markdown([{"method": "kalman", "age_ms": 50, "q_deg": 0.23456, "q_ms": None}])
     assert text == "| method | age ms | q deg | q ms |\n|---|---|---|---|\n| kalman | 50 | 0.235 | - |"
