@@ -18,6 +18,7 @@ from edge.errors import EdgeMskError
 FloatArray = npt.NDArray[np.float64]
 
 LARGEST_PART = 256 * 2**20  # bytes; a file that announces more is none of ours but an attack on the memory
+LARGEST_TOTAL = 512 * 2**20  # bytes, of all parts that are read
 _EPOCH = (1980, 1, 1, 0, 0, 0)
 
 # What zipfile and its decompressors raise for bytes that are no zip, or a damaged one.
@@ -55,11 +56,12 @@ def unpack(
     required: Sequence[str],
     optional: Sequence[str] = (),
     largest: int = LARGEST_PART,
+    total: int = LARGEST_TOTAL,
 ) -> dict[str, bytes]:
     """The parts by name; others are left unread.
 
     path, kind (such as "bundle"): for messages. Raises `error` for what is no zip, damaged, lacks a part, or holds one of more
-    than `largest` bytes.
+    than `largest` bytes, or more than `total` together.
     """
     try:
         with zipfile.ZipFile(io.BytesIO(content)) as archive:
@@ -71,6 +73,8 @@ def unpack(
             large = [p for p in there if infos[p].file_size > largest]
             if large:
                 raise error(f"{path}: {large[0]} is larger than {largest >> 20} MiB: it is no edge-msk {kind}")
+            if sum(infos[p].file_size for p in there) > total:
+                raise error(f"{path}: its parts are larger than {total >> 20} MiB together: it is no edge-msk {kind}")
             return {p: archive.read(p) for p in there}
     except _UNREADABLE as problem:
         raise error(

@@ -21,7 +21,9 @@ COMMANDS: dict[str, tuple[str, str]] = {
     "replay": ("edge.commands.replay:replay", "Run a session log through the estimator again and compare."),
     "solve": ("edge.commands.solve:solve", "Inverse dynamics and static optimisation of a recording."),
     "train": ("train.cli:train_command", "Train a subject bundle from motion, without labels."),
-    "evaluate": ("train.cli:evaluate_command", "Compare a bundle with a reference on recordings."),
+    "evaluate": ("train.evaluate_cli:evaluate_command", "Compare a bundle with a reference on recordings."),
+    "experiment": ("train.experiments.cli:experiment", "Reproduce the papers' experiments, and ours, on recordings."),
+    "sweep": ("train.sweep.cli:sweep", "Find good settings of an experiment or of a subject's training."),
     "simulate": ("tools.simulate:simulate", "Play a recording as a sensor on a pseudo-terminal."),
     "import-model": ("tools.import_opensim:import_model", "Make a leg model from an OpenSim model."),
     "plot": ("tools.plot:plot", "Draw force curves, moment arms, or a solved trial beside a reference."),
@@ -39,6 +41,10 @@ EXTRAS: dict[str, str] = {
     "pylsl": "lsl",
     "vqf": "imu",
     "matplotlib": "plot",
+    "sklearn": "experiment",
+    "optuna": "sweep",
+    "ray": "sweep",
+    "tensorboard": "tensorboard",
     "quadprog": "dev",
 }
 """Importable package -> the extra that brings it."""
@@ -84,8 +90,8 @@ class LazyGroup(click.Group):
             if missing is None:
                 raise
             _fail(missing)
-        except KeyboardInterrupt:
-            _fail("stopped by the user")
+        except KeyboardInterrupt as stop:
+            _fail(str(stop) or "stopped by the user")
 
 
 def _fail(error: Exception | str) -> NoReturn:

@@ -48,8 +48,8 @@ def why_no_estimate(received: Sequence[Received], intake: Intake, unplaced: int 
 
     unplaced: frames that could not be placed on the time line of the first source.
     """
-    for source in received:
-        if source.count == 0 or source.counters.frames == 0:
+    for number, source in enumerate(received):
+        if intake.hookup.needed(number) and (source.count == 0 or source.counters.frames == 0):
             text = _nothing() if source.count == 0 else _no_frame(source)
             return text if len(received) == 1 else f"{source.name}: {text}"
     if 0 in intake.counts:

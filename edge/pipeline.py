@@ -18,6 +18,7 @@ from edge.bundle import Bundle
 from edge.diagnosis import Received, why_no_estimate
 from edge.errors import BundleError
 from edge.estimator import Estimate, Estimator
+from edge.novelty import LIMIT
 from edge.sensors import make_sensor
 from edge.sensors.decoder import Decoder
 from edge.sensors.frame import FrameDecoder, Kind
@@ -51,7 +52,7 @@ class Counters:
     gaps: int  # interruptions so long that the window had to be filled anew
     estimates: int
     problems: dict[str, int] = field(default_factory=dict)
-    """What was wrong with the sensors, by name (`stuck:knee`, `clock_restart:0`), and how often it began."""
+    """What was wrong, by name (`stuck:knee`, `clock_restart:0`, `untrained`), and how often it began."""
 
 
 class Pipeline:
@@ -84,7 +85,7 @@ class Pipeline:
         self._bundle = bundle
         self._kept, self._frozen, self._background = kept, frozen, background
         self._problems = Problems()
-        self._hookup = Hookup(model.joint_names, bundle.segment_names, sources)
+        self._hookup = Hookup(model.joint_names, bundle.segment_names, sources, base=bundle.needs_pelvis)
         sensors = [make_sensor(source.url) if source.url else None for source in self._hookup.sources]
         self._decoders: list[Decoder] = [FrameDecoder() if sensor is None else sensor.decoder() for sensor in sensors]
         names = [self._hookup.name(number) for number in range(len(self._decoders))]
@@ -114,8 +115,9 @@ class Pipeline:
         )
         self._estimator = Estimator(bundle)
         self._estimates = 0
+        self._familiar = True  # the newest estimate's movement
         # Twice the time that the differentiator and the window need to fill, which is more than any start needs.
-        self._fill_s = 2.0 * (bundle.age_s + manifest.network.window / manifest.rate_hz)
+        self._fill_s = 2.0 * (bundle.age_s + bundle.window / manifest.rate_hz)
 
     def _make_differentiator(self, layout: Layout) -> Differentiator:
         bundle, kept = self._bundle, self._kept
@@ -151,9 +153,22 @@ class Pipeline:
             for state in self._intake.push(frame, source, stamp.line_us):
                 estimate = self._estimator.step(state)
                 if estimate is not None:
+                    self._watch(estimate)
                     estimates.append(estimate)
         self._estimates += len(estimates)
         return estimates
+
+    def _watch(self, estimate: Estimate) -> None:
+        """Tell when movement begins that is unlike all training."""
+        if self._familiar and not estimate.familiar:
+            self._problems.add(
+                "untrained",
+                "this movement is unlike all that the bundle was trained on (novelty "
+                f"{estimate.novelty:.2g}, above {LIMIT:g}): what is estimated of it is marked as not valid, and no assistance "
+                "follows it: keep to the trained tasks, look whether the sensors sit and count as in the training, or train "
+                "with recordings of this movement",
+            )
+        self._familiar = estimate.familiar
 
     def close(self) -> None:
         """Let go of what works in the background. Nothing may be fed afterwards."""

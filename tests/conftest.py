@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 from pathlib import Path
 from types import ModuleType
 
@@ -20,6 +21,12 @@ def _absent(reason: str) -> None:
     if os.environ.get("EDGE_MSK_REQUIRE_DATA") == "1":
         pytest.fail(f"{reason} (EDGE_MSK_REQUIRE_DATA=1 requires it)", pytrace=False)
     pytest.skip(reason)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _interruptible() -> None:
+    """A shell starts what it runs in the background with Ctrl-C ignored, and what that starts inherits it."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)  # before -m deselects

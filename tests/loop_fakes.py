@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -44,6 +45,8 @@ class FakeEstimate:
     force_n: np.ndarray = field(default_factory=lambda: np.full(4, 300.0))
     reserve_nm: np.ndarray = field(default_factory=lambda: np.zeros(3))
     valid: bool = True
+    novelty: float = math.nan
+    familiar: bool = True
 
 
 @dataclass

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from edge.bundle import Bundle, DifferentiatorSettings, Manifest, NetworkSettings, content_hashes
+from edge.bundle import Bundle, DifferentiatorSettings, Head, Manifest, NetworkSettings, content_hashes
+from edge.bundle_fit import answer_width
 from edge.inference.onnx_engine import INPUT, OUTPUT
 from edge.msk.hill import MuscleMode
-from edge.msk.model import load_model
+from edge.msk.model import Model, load_model
+from edge.novelty import About, Novelty
+from edge.signals.features import Signals, View
 
 RATE_HZ = 100.0
 WINDOW, LOOK_AHEAD = 5, 1
@@ -24,13 +27,13 @@ def tiny_network(
     *,
     window: int = WINDOW,
     scale: float = 1e-3,
-    bias: float = 0.0,
+    bias: float | np.ndarray = 0.0,
     weight: np.ndarray | None = None,
 ) -> bytes:
     """answer = flattened window @ weight + bias; the weight is random unless given, (window * features, outputs)."""
     if weight is None:
         weight = np.random.default_rng(3).normal(0.0, scale, (window * features, outputs))
-    offset = np.full(outputs, bias, dtype=np.float32)
+    offset = np.broadcast_to(np.asarray(bias, dtype=np.float32), outputs)
     graph = helper.make_graph(
         [
             helper.make_node("Flatten", [INPUT], ["flat"], axis=1),
@@ -47,24 +50,79 @@ def tiny_network(
     return data
 
 
+def tiny_settings(model: Model, **settings: Any) -> NetworkSettings:
+    """Of a network for a model; what is not given is `NetworkSettings`' default, or the bundle's."""
+    given = {"head": "residual", "window": WINDOW, "look_ahead": LOOK_AHEAD, **settings}
+    view = View(given.get("signals", "derivatives"), given.get("pelvis", True))
+    return NetworkSettings(
+        architecture="tiny",
+        features=view.width(len(model.joints)),
+        outputs=answer_width(given["head"], model),
+        **given,
+    )
+
+
+def tiny_network_for(settings: NetworkSettings, *, bias: float = 0.0) -> bytes:
+    return tiny_network(settings.features, settings.outputs, window=settings.window, bias=bias)
+
+
+def with_tiny_member(bundle: Bundle, *, network: bytes | None = None, **settings: Any) -> Bundle:
+    """The same with one more member."""
+    own = tiny_settings(bundle.model, **settings)
+    return bundle.with_member(own, tiny_network_for(own) if network is None else network)
+
+
+def tiny_novelty(window: int, features: int, *, radius: float, hold_s: float = 1.0) -> Novelty:
+    """The score of a window is its length (the root of its sum of squares) over the radius; each is held for itself."""
+    width = window * features
+    return Novelty(
+        About(
+            window=window,
+            features=features,
+            components=1,
+            prototypes=1,
+            groups=2,
+            flagged=0.0,
+            settle_s=0.0,
+            hold_s=hold_s,
+        ),
+        centre=np.zeros((window, features)),
+        scale=np.ones((window, features)),
+        components=np.eye(1, width),
+        metric=np.eye(2),
+        prototypes=np.zeros((1, 2)),
+        radius=np.array([radius]),
+    )
+
+
 def tiny_bundle(
     path: Path,
     *,
     network: bytes | None = None,
     bias: float = 0.0,
-    head: Literal["residual", "torque", "activation"] = "residual",
+    head: Head = "residual",
     inputs: Literal["causal", "zero-phase"] = "causal",
     method: str = "savgol",
     age_s: float = 0.03,
     window: int = WINDOW,
     look_ahead: int = LOOK_AHEAD,
     model_name: str = "leg9",
+    signals: Signals = "derivatives",
+    pelvis: bool = True,
+    weight: float = 1.0,
 ) -> Bundle:
     """In memory only."""
     model = load_model(model_name)
-    features = 3 * len(model.joints) + 4
-    outputs = len(model.muscles) if head == "activation" else len(model.row_names)
-    network = tiny_network(features, outputs, window=window, bias=bias) if network is None else network
+    settings = tiny_settings(
+        model,
+        head=head,
+        window=window,
+        look_ahead=look_ahead,
+        signals=signals,
+        pelvis=pelvis,
+        weight=weight,
+    )
+    network = tiny_network_for(settings, bias=bias) if network is None else network
     model_hash, network_hash = content_hashes(model, network)
     manifest = Manifest(
         program="tests",
@@ -75,14 +133,7 @@ def tiny_bundle(
         inputs=inputs,
         muscle_mode=MuscleMode.CORRECT,
         differentiator=DifferentiatorSettings(method=method, age_s=age_s),
-        network=NetworkSettings(
-            head=head,
-            architecture="tiny",
-            window=window,
-            look_ahead=look_ahead,
-            features=features,
-            outputs=outputs,
-        ),
+        network=settings,
         training={},
         validation={},
     )

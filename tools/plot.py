@@ -96,7 +96,8 @@ def plot() -> None:
 def curves(names: list[str] | None, out: Path, width_mm: float, dpi: float, as_json: bool) -> None:
     """Force curves of muscle fibres (over length and velocity) and tendons (over strain)."""
     from tools.plots.curves import draw_curves
-    from tools.plots.sheet import draw, require_format
+    from tools.plots.sheet import draw
+    from train.plot_style import require_format
 
     require_format(out)
     families = [curves_named(name) for name in names or FAMILIES]
@@ -149,7 +150,8 @@ def moment_arms(
     With --osim the points that OpenSim computes are drawn beside it, and the titles tell how far they are apart.
     """
     from tools.plots.moment_arms import crossings, draw_moment_arms, held_angles, sweep
-    from tools.plots.sheet import draw, require_format
+    from tools.plots.sheet import draw
+    from train.plot_style import require_format
 
     require_format(out)
     model = load_model(model_name)
@@ -235,8 +237,9 @@ def trial(
     """
     from tools.plots.comparison import compare, figures_text
     from tools.plots.series import Quantity, read_series
-    from tools.plots.sheet import draw, require_format
+    from tools.plots.sheet import draw
     from tools.plots.trial import MOST_REFERENCES, draw_trial
+    from train.plot_style import require_format
 
     require_format(out)
     if start_s is not None and end_s is not None and start_s >= end_s:

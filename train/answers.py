@@ -6,22 +6,26 @@ Every window belongs to a person, and is resolved with that person's mass, lengt
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
+from edge.manifest import Head
 from edge.msk.hill import HillMuscles, MuscleMode
 from edge.msk.staticopt import share_torque
 from edge.trial import Trial
 from train.dataset import Stretch, Windows, described_motion, gather, scales
 
 FloatArray = npt.NDArray[np.float64]
-Head = Literal["residual", "torque", "activation"]
 
 
 def wanted_answer(head: Head, stretches: Sequence[Stretch], windows: Windows) -> FloatArray:
-    """What the equation of motion leaves to a torque-speaking network, (windows, rows), in mass x gravity x leg length."""
+    """What the equation of motion leaves to a torque-speaking network, (windows, rows), in mass x gravity x leg length.
+
+    Of the head `contact`: the measured contact and what is missing beside it, (windows, 3 + rows).
+    """
+    if head == "contact":
+        return gather(stretches, windows, "contact")
     torque = gather(stretches, windows, "torque")
     if head == "residual":
         torque = torque - gather(stretches, windows, "contact_free")
@@ -30,8 +34,10 @@ def wanted_answer(head: Head, stretches: Sequence[Stretch], windows: Windows) ->
 
 def answer_to_torque(head: Head, answer: FloatArray, stretches: Sequence[Stretch], windows: Windows) -> FloatArray:
     """The inverse of `wanted_answer`: joint torques in Nm."""
+    if head == "contact":
+        answer = np.einsum("wra,wa->wr", gather(stretches, windows, "contact_map"), answer)
     torque = answer * scales(stretches, windows)
-    if head == "residual":
+    if head in ("residual", "contact"):
         torque = torque + gather(stretches, windows, "contact_free")
     return torque
 

@@ -24,6 +24,11 @@ class Banks:
     everyone: Bank | None
     others: dict[str, Bank | None]
 
+    @classmethod
+    def given(cls, bank: Bank, trials: Sequence[Trial]) -> Banks:
+        """One bank of other people for all of these."""
+        return cls(bank, {trial.subject: bank for trial in trials})
+
 
 def fit_banks(trials: Sequence[Trial], settings: InputSettings) -> Banks:
     """The banks of the people whose trials these are, told apart by `subject`; trials that name none are one person's."""

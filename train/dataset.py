@@ -14,22 +14,27 @@ import numpy as np
 import numpy.typing as npt
 
 from edge.errors import TrialError
+from edge.msk.chain import rotate
+from edge.msk.contact_wrench import COMPONENTS, contact_answer, contact_map, wrench_of
 from edge.msk.dynamics import Kinematics, inverse_dynamics
 from edge.msk.hill import HillMuscles, MuscleMode
 from edge.sensors import playback
+from edge.sensors.frame import Frame
 from edge.signals.bank import Bank, Recording
 from edge.signals.differentiation import create_for
 from edge.signals.differentiator import Derivatives, Differentiator
-from edge.signals.intake import MAX_GAP_S, Intake, KinematicState, features, stack, unstack
+from edge.signals.features import View
+from edge.signals.hookup import Hookup, Source
+from edge.signals.intake import MAX_GAP_S, Intake, KinematicState, stack, unstack
 from edge.signals.layout import Layout
 from edge.trial import Trial
+from train.sensor_quality import SensorQuality, imperfect_frames
 
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 IntArray = npt.NDArray[np.intp]
 
 _MOST_BYTES = 4 * 2**30  # of all windows together; training needs a small multiple of it
-_FEWEST_WINDOWS = 10  # fewer have no deviation worth the name
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,11 @@ class InputSettings:
     causal: bool
     method: str
     age_s: float
+    pelvis: bool = True
+    """Whether there is a pelvis IMU; without, the base is taken to stand upright and still."""
+    sensors: SensorQuality | None = None
+    """What imperfect sensors make of the recording; None: it is taken as it is."""
+    seed: int = 0  # of the sensors' noise
     bank: Bank | None = None
     """What other people's movement tells the differentiator."""
 
@@ -50,11 +60,13 @@ class Stretch:
 
     trial: Trial
     time_s: FloatArray  # the trial's time
-    motion: Kinematics  # as the network gets it
-    feature: FloatArray  # (frames, features)
+    motion: Kinematics  # as the device knows it
+    sensed: FloatArray  # (frames, n_joints + 4) newest sample of the sensors, see `edge.signals.intake.KinematicState`
     inside: BoolArray  # see `usable`
     torque: FloatArray  # (frames, rows) zero-phase inverse dynamics with ground reaction, Nm; NaN when not asked for
     contact_free: FloatArray  # (frames, rows) contact-free inverse dynamics of `motion`, Nm
+    contact_map: FloatArray  # (frames, rows, 3 + rows) of `motion`, see `edge.msk.contact_wrench`
+    contact: FloatArray  # (frames, 3 + rows) measured, as a network would answer it; NaN where it is not known
     torque_per_activation: FloatArray  # (frames, rows, muscles) B = R^T diag(optimal force)
     passive_torque: FloatArray  # (frames, rows)
 
@@ -81,7 +93,11 @@ def kinematic_states(trial: Trial, settings: InputSettings) -> list[KinematicSta
         first, last = trial.time_s[0], trial.time_s[-1]
         count = int((last - first) * settings.rate_hz + 1e-6) + 1
         times = first + np.arange(count) / settings.rate_hz
-        return unstack(times - first, trial.kinematics(times))
+        motion = trial.kinematics(times)
+        if not settings.pelvis:
+            nothing = np.zeros(len(times))
+            motion = Kinematics(motion.q, motion.qd, motion.qdd, nothing, nothing, nothing, np.zeros((len(times), 2)))
+        return unstack(times - first, motion)
     return _through_intake(trial, settings, partial(create_for, method=settings.method, bank=settings.bank))
 
 
@@ -127,15 +143,24 @@ def sensor_recordings(trial: Trial, settings: InputSettings) -> tuple[Layout, li
 def _through_intake(
     trial: Trial, settings: InputSettings, make: Callable[[Layout], Differentiator]
 ) -> list[KinematicState]:
+    names = trial.model.joint_names
     intake = Intake(
-        trial.model.joint_names,
+        names,
         gravity_mps2=trial.model.gravity_mps2,
         rate_hz=settings.rate_hz,
         method=make,
         age_s=settings.age_s,
+        hookup=Hookup(names, (trial.model.part_names[0],), (Source(),), base=settings.pelvis),
     )
     with closing(intake):
-        return [state for frame in playback.frames(trial) for state in intake.push(frame)]
+        return [state for frame in sensor_frames(trial, settings) for state in intake.push(frame)]
+
+
+def sensor_frames(trial: Trial, settings: InputSettings) -> list[Frame]:
+    """What the sensors on the person would have sent."""
+    if settings.sensors is None:
+        return playback.frames(trial)
+    return imperfect_frames(trial, settings.sensors, rate_hz=settings.rate_hz, seed=settings.seed)
 
 
 def usable(trial: Trial, time_s: FloatArray) -> BoolArray:
@@ -166,15 +191,20 @@ def make_stretches(trial: Trial, settings: InputSettings, mode: MuscleMode, *, t
         motion = stack(states[first:end])
         time = trial.time_s[0] + np.array([s.t_s for s in states[first:end]])
         state = muscles.evaluate(motion.q, motion.qd)
+        torque = trial.torque(time) if targets else np.full((len(time), len(trial.model.row_names)), np.nan)
+        contact_free = trial.model.in_rows(inverse_dynamics(trial.model, motion))
+        mapped = contact_map(trial.model, motion.q, motion.tilt)
         stretches.append(
             Stretch(
                 trial=trial,
                 time_s=time,
                 motion=motion,
-                feature=features(motion),
+                sensed=np.array([s.sensed for s in states[first:end]]),
                 inside=usable(trial, time),
-                torque=trial.torque(time) if targets else np.full((len(time), len(trial.model.row_names)), np.nan),
-                contact_free=trial.model.in_rows(inverse_dynamics(trial.model, motion)),
+                torque=torque,
+                contact_free=contact_free,
+                contact_map=mapped,
+                contact=_measured_contact(trial, time, torque - contact_free, mapped, pelvis=settings.pelvis),
                 torque_per_activation=np.swapaxes(state.moment_arm_m * state.optimal_force_n[..., None], 1, 2),
                 passive_torque=np.einsum("fm,fmr->fr", state.passive_force_n, state.moment_arm_m),
             )
@@ -186,14 +216,36 @@ def make_stretches(trial: Trial, settings: InputSettings, mode: MuscleMode, *, t
     return stretches
 
 
-def make_windows(stretches: Sequence[Stretch], *, window: int, look_ahead: int, history: bool) -> Windows:
+def _measured_contact(
+    trial: Trial, time: FloatArray, missing_nm: FloatArray, mapped: FloatArray, *, pelvis: bool
+) -> FloatArray:
+    """What the recorded forces are as a network's answer: at the zero-phase places of the joints.
+
+    Without a pelvis IMU the limb hangs on an upright base: the force is then seen in the base's axes, where it has the same
+    torques.
+    """
+    wrench = np.full((len(time), len(COMPONENTS)), 0.0 if trial.touches_nothing else np.nan)
+    external = trial.external_force(time)
+    if external is not None:
+        motion = trial.kinematics(time)
+        wrench = wrench_of(trial.model, motion.q, motion.tilt, external)
+        if not pelvis:
+            wrench[:, :2] = rotate((np.cos(motion.tilt), -np.sin(motion.tilt)), wrench[:, :2])
+    return contact_answer(trial.model, wrench, missing_nm, mapped)
+
+
+def make_windows(
+    stretches: Sequence[Stretch], *, window: int, look_ahead: int, history: bool, view: View | None = None
+) -> Windows:
     """All windows whose described frame lies inside its trial's range.
 
     `history`: whether a window may reach back before the range, as on a device that has been running (tests); in training
     every frame of a window lies inside.
+    view: what the network is shown; default all derivatives.
     """
+    seen = View() if view is None else view
     frames = sum(len(seq.time_s) for seq in stretches)
-    needed = frames * window * stretches[0].feature.shape[1] * 8
+    needed = frames * window * seen.width(len(stretches[0].trial.model.joints)) * 8
     if needed > _MOST_BYTES:
         raise TrialError(
             f"the trials' {frames} frames in windows of {window} need {needed / 2**30:.0f} GiB of memory: use a smaller --window "
@@ -201,13 +253,15 @@ def make_windows(stretches: Sequence[Stretch], *, window: int, look_ahead: int, 
         )
     parts, stretch_index, frame_index, times = [], [], [], []
     for s, seq in enumerate(stretches):
+        table = seen.table(seq.trial.model, seq.motion, seq.sensed)
+        ranged = seq.trial.within(seq.time_s)
         for last in range(window - 1, len(seq.time_s)):
             described = last - look_ahead
             if not seq.inside[described]:
                 continue
-            if not history and not seq.inside[last - window + 1 : last + 1].all():
+            if not history and not ranged[last - window + 1 : last + 1].all():
                 continue
-            parts.append(seq.feature[last - window + 1 : last + 1])
+            parts.append(table[last - window + 1 : last + 1])
             stretch_index.append(s)
             frame_index.append(described)
             times.append(seq.time_s[described])
@@ -218,33 +272,14 @@ def make_windows(stretches: Sequence[Stretch], *, window: int, look_ahead: int, 
     return Windows(np.array(parts), np.array(stretch_index), np.array(frame_index), np.array(times))
 
 
-def split_by_time(
-    windows: Windows, stretches: Sequence[Stretch], *, fraction: float, window: int
-) -> tuple[BoolArray, BoolArray]:
-    """Masks of the training and validation windows: the last `fraction` of each stretch validates.
-
-    No frame is in windows of both sides: a gap of one window lies between them.
-    """
-    train = np.zeros(len(windows), dtype=bool)
-    validate = np.zeros(len(windows), dtype=bool)
-    for s in range(len(stretches)):
-        own = np.flatnonzero(windows.stretch == s)
-        if len(own) == 0:
-            continue
-        count = max(round(fraction * len(own)), 1)
-        validate[own[len(own) - count :]] = True
-        train[own[: max(len(own) - count - (window - 1), 0)]] = True
-    if train.sum() < _FEWEST_WINDOWS:
-        raise TrialError(
-            f"{train.sum()} windows are left to train on beside the {validate.sum()} that validate, at least "
-            f"{_FEWEST_WINDOWS} are needed: give longer trials or a smaller --window"
-        )
-    return train, validate
-
-
 def gather(stretches: Sequence[Stretch], windows: Windows, attribute: str) -> FloatArray:
     """An array of the stretches at the described frames, (windows, ...)."""
-    return np.array([getattr(stretches[s], attribute)[f] for s, f in zip(windows.stretch, windows.frame, strict=True)])
+    return _at_frames([getattr(stretch, attribute) for stretch in stretches], windows)
+
+
+def _at_frames(values: Sequence[FloatArray], windows: Windows) -> FloatArray:
+    first = np.concatenate([[0], np.cumsum([len(own) for own in values])])
+    return np.asarray(np.concatenate(values)[first[windows.stretch] + windows.frame])
 
 
 def scales(stretches: Sequence[Stretch], windows: Windows) -> FloatArray:
@@ -256,8 +291,5 @@ def scales(stretches: Sequence[Stretch], windows: Windows) -> FloatArray:
 def described_motion(stretches: Sequence[Stretch], windows: Windows) -> Kinematics:
     """Kinematics of the described frames, as the device knows them."""
     names = ("q", "qd", "qdd", "tilt", "tilt_rate", "tilt_acceleration", "base_acceleration")
-    columns = {
-        n: np.array([getattr(stretches[s].motion, n)[f] for s, f in zip(windows.stretch, windows.frame, strict=True)])
-        for n in names
-    }
+    columns = {n: _at_frames([getattr(stretch.motion, n) for stretch in stretches], windows) for n in names}
     return Kinematics(**columns)

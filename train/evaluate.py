@@ -17,23 +17,16 @@ from edge.estimator import Estimate, Estimator
 from edge.msk.hill import HillMuscles
 from edge.msk.staticopt import share_torque
 from edge.pipeline import Pipeline
-from edge.sensors import playback
 from edge.sensors.frame import encode
 from edge.storage import Table, read_table
 from edge.trial import Trial
-from train.answers import answer_to_torque, share_by_person, truth, wanted_answer
-from train.baselines import KernelRidge, NearestNeighbours
-from train.dataset import (
-    InputSettings,
-    Windows,
-    kinematic_states,
-    make_stretches,
-    make_windows,
-    split_by_time,
-    usable,
-)
+from train.answers import truth
+from train.dataset import kinematic_states, sensor_frames, usable
+from train.estimates import BASELINES, Baseline
+from train.material import Material
 from train.metrics import agreement
 from train.provenance import trained_on
+from train.recipe import Noise, Recipe
 
 FloatArray = npt.NDArray[np.float64]
 
@@ -53,7 +46,7 @@ class Series:
     force_n: FloatArray | None  # (frames, muscles)
 
 
-def estimate_trial(bundle: Bundle, trial: Trial) -> tuple[FloatArray, list[Estimate]]:
+def estimate_trial(bundle: Bundle, trial: Trial, noise: Noise = "none") -> tuple[FloatArray, list[Estimate]]:
     """Estimates of the moments within the trial's range, and those moments in the trial's time.
 
     A causal bundle runs as on the device: the trial's sensor frames as bytes through the pipeline. What lies before the
@@ -64,12 +57,13 @@ def estimate_trial(bundle: Bundle, trial: Trial) -> tuple[FloatArray, list[Estim
     if bundle.manifest.inputs == "causal":
         # What comes after the range cannot change an estimate within it.
         last_us = (trial.end_s - trial.time_s[0] + bundle.age_s + _MARGIN_S) * 1e6
-        line = b"".join(encode(frame) for frame in playback.frames(trial) if frame.time_us <= last_us)
+        frames = sensor_frames(trial, recipe_of(bundle, noise).inputs())
+        line = b"".join(encode(frame) for frame in frames if frame.time_us <= last_us)
         with closing(Pipeline(own)) as pipeline:
             estimates = pipeline.feed(line, 0)
     else:
         estimator = Estimator(own)
-        states = kinematic_states(trial, input_settings(bundle))
+        states = kinematic_states(trial, recipe_of(bundle, noise).inputs())
         estimates = [e for state in states if (e := estimator.step(state)) is not None]
     times = trial.time_s[0] + np.array([e.time_s for e in estimates])
     inside = usable(trial, times)
@@ -82,15 +76,22 @@ def estimate_trial(bundle: Bundle, trial: Trial) -> tuple[FloatArray, list[Estim
     return times[inside], [e for e, keep in zip(estimates, inside, strict=True) if keep]
 
 
-def input_settings(bundle: Bundle) -> InputSettings:
-    """How the bundle's network got its inputs in training."""
-    manifest = bundle.manifest
-    return InputSettings(
-        manifest.rate_hz,
-        manifest.inputs == "causal",
-        manifest.differentiator.method,
-        manifest.differentiator.age_s,
-        bundle.bank,
+def recipe_of(bundle: Bundle, noise: Noise = "none") -> Recipe:
+    """What of the recipe of a bundle's first network decides its windows."""
+    manifest, network = bundle.manifest, bundle.manifest.network
+    return Recipe(
+        architecture=network.architecture,
+        head=network.head,
+        signals=network.signals,
+        pelvis=network.pelvis,
+        causal=manifest.inputs == "causal",
+        rate_hz=manifest.rate_hz,
+        window=network.window,
+        look_ahead=network.look_ahead,
+        method=manifest.differentiator.method,
+        age_s=manifest.differentiator.age_s,
+        noise=noise,
+        mode=manifest.muscle_mode,
     )
 
 
@@ -162,12 +163,16 @@ def _columns(table: Table, names: Sequence[str], side: str, times: FloatArray, *
 
 
 def evaluate(
-    bundle: Bundle, trials: Sequence[Trial], references: Sequence[Path] | None, training: Sequence[Trial] | None
+    bundle: Bundle,
+    trials: Sequence[Trial],
+    references: Sequence[Path] | None,
+    training: Sequence[Trial] | None,
+    noise: Noise = "none",
 ) -> tuple[dict[str, Any], list[Series]]:
     """The figures of `edge-msk evaluate` and the estimates of each trial.
 
     references: None for static optimisation on the trial's own inverse dynamics, one file for all trials, or one for each.
-    training: what the baselines learn from, or None for no baselines.
+    training: what the baselines learn from, or None for no baselines. noise: of the sensors, see `train.sensor_quality`.
     """
     if references is not None and len(references) not in (1, len(trials)):
         raise TrialError(
@@ -177,7 +182,7 @@ def evaluate(
     mode = bundle.manifest.muscle_mode
     estimated, truths, seen = [], [], 0
     for i, trial in enumerate(trials):
-        times, estimates = estimate_trial(bundle, trial)
+        times, estimates = estimate_trial(bundle, trial, noise)
         path = None if references is None else references[0] if len(references) == 1 else references[i]
         if path is not None:
             inside = covered(trial, times, path)
@@ -201,7 +206,7 @@ def evaluate(
     figures["age_ms"] = bundle.age_s * 1e3
     figures["baselines"] = {}
     if training is not None:
-        for name, series in _baselines(bundle, trials, training, estimated).items():
+        for name, series in _baselines(bundle, trials, training, estimated, noise).items():
             figures["baselines"][name] = _figures(bundle, truths, series)
     return figures, estimated
 
@@ -227,39 +232,32 @@ def _figures(bundle: Bundle, truths: Sequence[Series], estimates: Sequence[Serie
 
 
 def _baselines(
-    bundle: Bundle, trials: Sequence[Trial], training: Sequence[Trial], estimated: Sequence[Series]
+    bundle: Bundle, trials: Sequence[Trial], training: Sequence[Trial], estimated: Sequence[Series], noise: Noise
 ) -> dict[str, list[Series]]:
-    """Nearest neighbours and kernel ridge from the network's own windows to torques, then static optimisation."""
-    manifest = bundle.manifest
-    settings, mode, network = input_settings(bundle), manifest.muscle_mode, manifest.network
-    head = "torque" if network.head == "activation" else network.head
-    known = [s for trial in training for s in make_stretches(trial, settings, mode)]
-    windows = make_windows(known, window=network.window, look_ahead=network.look_ahead, history=False)
-    wanted = wanted_answer(head, known, windows)
-    tune = split_by_time(windows, known, fraction=0.2, window=network.window)
-    methods: dict[str, NearestNeighbours | KernelRidge] = {
-        "nearest_neighbours": NearestNeighbours(windows.feature, wanted),
-        "kernel_ridge": KernelRidge(windows.feature, wanted, tune=tune),
-    }
-    results: dict[str, list[Series]] = {name: [] for name in methods}
-    for trial, series in zip(trials, estimated, strict=True):
-        asked = make_stretches(trial, settings, mode, targets=False)
-        tested = make_windows(asked, window=network.window, look_ahead=network.look_ahead, history=True)
-        tested = _same_moments(tested, series.time_s, trial)
-        for name, method in methods.items():
-            torque = answer_to_torque(head, method.predict(tested.feature), asked, tested)
-            results[name].append(Series(series.time_s, torque, *share_by_person(asked, tested, torque, mode)))
+    """Nearest neighbours and kernel ridge from the first network's own windows to torques, then static optimisation."""
+    recipe = recipe_of(bundle, noise)
+    known = Material.of(training, recipe)
+    asked = [
+        _same_moments(Material.of([trial], recipe, history=True, targets=False, bank=bundle.bank), series.time_s, trial)
+        for trial, series in zip(trials, estimated, strict=True)
+    ]
+    results: dict[str, list[Series]] = {}
+    for name in BASELINES:
+        method = Baseline(name, known, recipe)
+        answers = [method.answers(material) for material in asked]
+        results[name] = [Series(own.time_s, own.torque_nm, own.activation, own.force_n) for own in answers]
     return results
 
 
-def _same_moments(windows: Windows, times: FloatArray, trial: Trial) -> Windows:
+def _same_moments(material: Material, times: FloatArray, trial: Trial) -> Material:
     """The windows that describe exactly the estimates' moments, so that everything is judged on the same frames."""
-    nearest = np.searchsorted(windows.time_s, times - _SAME_TIME_S)
-    if np.any(nearest >= len(windows)) or np.abs(windows.time_s[nearest] - times).max() > _SAME_TIME_S:
+    described = material.windows.time_s
+    nearest = np.searchsorted(described, times - _SAME_TIME_S)
+    if np.any(nearest >= len(described)) or np.abs(described[nearest] - times).max() > _SAME_TIME_S:
         raise TrialError(
             f"{trial.name}: baselines and estimates describe different moments: cut the trial where it has gaps"
         )
-    return windows.take(nearest)
+    return material.take(nearest)
 
 
 def require_torques(trials: Sequence[Trial], purpose: str) -> None:

@@ -1,4 +1,7 @@
-"""Training a subject bundle: trials in, a verified bundle out."""
+"""Training a subject bundle: trials in, a verified bundle out.
+
+A bundle may hold several small networks whose torques are averaged (members), and the same for other ages (variants).
+"""
 
 from __future__ import annotations
 
@@ -6,9 +9,9 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -16,114 +19,203 @@ import torch
 
 from edge import __version__
 from edge.bundle import Bundle, DifferentiatorSettings, Manifest, NetworkSettings, content_hashes
-from edge.errors import TrialError
-from edge.msk.hill import MuscleMode
+from edge.bundle_fit import answer_width
+from edge.errors import ConfigError, TrialError
 from edge.msk.model import Model
-from edge.msk.staticopt import LOWER_ACTIVATION
 from edge.trial import Trial
-from train.answers import Head, answer_to_torque, forces_by_person, share_by_person, truth_by_person, wanted_answer
-from train.banks import fit_banks
-from train.dataset import InputSettings, Stretch, Windows, gather, make_stretches, make_windows, split_by_time
+from train import novelty
 from train.export import check_parity, to_onnx
-from train.losses import ActivationTarget, Target, TorqueTarget
-from train.metrics import agreement
-from train.networks import BiGRU
+from train.learning import Learned, average, estimate, figures, learn, truth
+from train.material import Material, same_moments
 from train.provenance import describe
-from train.trainer import TrainerSettings, fit
+from train.recipe import Recipe
+from train.splits import FEWEST_PEOPLE, PEOPLE_FOLDS, folds, split_by_time
 
 FloatArray = npt.NDArray[np.float64]
+BoolArray = npt.NDArray[np.bool_]
 Progress = Callable[[str, int, int, dict[str, float]], None]
+Split = Literal["auto", "time", "people"]
 
 UNNAMED = "unnamed"  # subject of trials that name none
-_SPLIT = "last {:.0%} of every trial, judged on a network trained without it"
 
 
 @dataclass(frozen=True)
-class SubjectSettings:
-    """Everything that decides what is trained."""
+class Plan:
+    """What a bundle is made of.
 
-    head: Head = "residual"
-    causal: bool = True
-    rate_hz: float = 100.0
-    window: int = 20
-    look_ahead: int = 0
-    method: str = "kalman"
-    age_s: float = 0.05
-    mode: MuscleMode = MuscleMode.CORRECT
-    effort_weight: float = 1.0
+    recipes: of its members, the first of which is the bundle's `network`; they differ in the network alone, not in where the
+    inputs come from. split: what judges a first training: `time`: the last `validation_fraction` of every trial, `people`: a
+    fourth of the people; `auto`: people where there are five. novelty: whether the bundle tells movements that it was not trained
+    on.
+    """
+
+    recipes: tuple[Recipe, ...]
+    split: Split = "auto"
     validation_fraction: float = 0.2
-    trainer: TrainerSettings = field(default_factory=TrainerSettings)
+    novelty: bool = True
 
-    @property
-    def inputs(self) -> InputSettings:
-        return InputSettings(self.rate_hz, self.causal, self.method, self.age_s if self.causal else 0.0)
+    def __post_init__(self) -> None:
+        first = self.recipes[0]
+        for other in self.recipes[1:]:
+            for name in ("causal", "rate_hz", "look_ahead", "method", "age_s", "pelvis", "noise", "noise_seed", "mode"):
+                if getattr(first, name) != getattr(other, name):
+                    own, wanted = getattr(other, name), getattr(first, name)
+                    raise ConfigError(f"members of one bundle have the same inputs: `{name}` is {wanted} and {own}")
 
 
 def train_subject(
-    trials: Sequence[Trial], base_model: Model, settings: SubjectSettings, out: Path, progress: Progress | None = None
+    trials: Sequence[Trial],
+    base_model: Model,
+    plan: Plan,
+    out: Path,
+    progress: Progress | None = None,
+    *,
+    checkpoints: Path | None = None,
+    log_dir: Path | None = None,
 ) -> Bundle:
     """Train on trials and return the bundle (not yet written).
 
-    Two runs with the same settings: one without the last part of every trial, judged on that part, and the final one on
-    everything. Raises TrialError or EngineError.
+    Every member is trained twice: without a part that judges it, and then on everything. checkpoints: a folder from which an
+    interrupted training goes on. progress: is told what is trained, the step, how many there are, and the loss's terms. Raises
+    ConfigError, TrialError, EngineError.
     """
     started = time.monotonic()
     _require_one_body_each(trials)
-    torch.set_num_threads(1)  # a GRU this small is slower on several threads, and one thread is reproducible
-    banks = fit_banks(trials, settings.inputs)
-    stretches = [
-        stretch
-        for trial in trials
-        for stretch in make_stretches(trial, replace(settings.inputs, bank=banks.others[trial.subject]), settings.mode)
-    ]
-    windows = make_windows(stretches, window=settings.window, look_ahead=settings.look_ahead, history=False)
-    train, judge = split_by_time(windows, stretches, fraction=settings.validation_fraction, window=settings.window)
-    probe = _train_network(stretches, windows.take(train), settings, "validation", progress)
-    validation = _judge(probe, stretches, windows.take(judge), settings)
-    network = _train_network(stretches, windows, settings, "final", progress)
-    features, outputs = windows.feature.shape[2], _outputs(settings.head, base_model)
-    exported = to_onnx(network, window=settings.window, features=features)
-    spread = np.linspace(0, len(windows) - 1, min(len(windows), 64)).astype(int)
-    validation["export_parity"] = check_parity(network, exported, windows.feature[spread], outputs)
+    first = plan.recipes[0]
+    whole = Material.of(trials, first)
+    materials = [whole if recipe == first else whole.seen(recipe) for recipe in plan.recipes]
+    split = _split_of(plan, whole)
+
+    def trained(i: int, what: str, **masks: BoolArray) -> Learned:
+        recipe = plan.recipes[i]
+        name = (
+            what
+            if len(plan.recipes) == 1
+            else f"{what} {i + 1}/{len(plan.recipes)} ({recipe.architecture}, {recipe.head})"
+        )
+
+        def report(step: int, terms: dict[str, float]) -> None:
+            if progress is not None:
+                progress(name, step, recipe.trainer.steps, terms)
+
+        return learn(
+            materials[i],
+            recipe,
+            progress=report,
+            checkpoint=None if checkpoints is None else checkpoints / f"{what}_{i + 1}.ckpt",
+            log_dir=None if log_dir is None else log_dir / f"{what}_{i + 1}",
+            **masks,
+        )
+
+    masks = [_masks(plan, material, split) for material in materials]
+    probes = [trained(i, "validation", train=train, judge=judge) for i, (train, judge) in enumerate(masks)]
+    validation = _judge(probes, [m.take(judge) for m, (_, judge) in zip(materials, masks, strict=True)])
+    validation["split"] = (
+        f"last {plan.validation_fraction:.0%} of every trial, judged on networks trained without it"
+        if split == "time"
+        else f"{len(set(whole.people[masks[0][1]]))} of {len(set(whole.people))} people, judged on networks trained without them"
+    )
+    finals = [trained(i, "final") for i in range(len(plan.recipes))]
+    networks = [_export(learned, material) for learned, material in zip(finals, materials, strict=True)]
+    validation["export_parity"] = max(parity for _, _, parity in networks)
     bodies = {_body(trial.model): trial.model for trial in sorted(trials, key=_limb_mass_kg, reverse=True)}
     # The body as it carries least, without a load where it was recorded so.
     model = next(iter(bodies.values())) if len(bodies) == 1 else base_model
-    model_hash, network_hash = content_hashes(model, exported)
-    bank_part = None if banks.everyone is None else banks.everyone.to_bytes()
+    settings, network, _ = networks[0]
+    model_hash, network_hash = content_hashes(model, network)
+    bank = whole.banks.everyone
+    bank_part = None if bank is None else bank.to_bytes()
+    unknown = _novelty_part(plan, whole)
     subjects = sorted({trial.subject for trial in trials})
     manifest = Manifest(
         program=f"edge-msk {__version__}",
         subject=subjects[0] if len(subjects) == len(bodies) == 1 else f"{max(len(subjects), len(bodies))} people",
         model_sha256=model_hash,
         network_sha256=network_hash,
-        bank_sha256=None if bank_part is None else hashlib.sha256(bank_part).hexdigest(),
-        rate_hz=settings.rate_hz,
-        inputs="causal" if settings.causal else "zero-phase",
-        muscle_mode=settings.mode,
-        differentiator=DifferentiatorSettings(method=settings.method, age_s=settings.inputs.age_s),
-        network=NetworkSettings(
-            head=settings.head,
-            architecture="bigru-2x64",
-            window=settings.window,
-            look_ahead=settings.look_ahead,
-            features=features,
-            outputs=outputs,
-        ),
+        bank_sha256=_hash(bank_part),
+        novelty_sha256=_hash(unknown),
+        rate_hz=first.rate_hz,
+        inputs="causal" if first.causal else "zero-phase",
+        muscle_mode=first.mode,
+        differentiator=DifferentiatorSettings(method=first.method, age_s=first.inputs().age_s),
+        network=settings,
         training={
             "trials": [describe(trial) for trial in trials],
-            "windows": len(windows),
-            "bank": None
-            if banks.everyone is None
-            else {"people": banks.everyone.people, "seconds": round(banks.everyone.seconds, 1)},
-            "trainer": asdict(settings.trainer),
-            "effort_weight": settings.effort_weight,
-            "validation_fraction": settings.validation_fraction,
+            "windows": len(whole),
+            "bank": None if bank is None else {"people": bank.people, "seconds": round(bank.seconds, 1)},
+            "recipes": [_told(recipe) for recipe in plan.recipes],
+            "validation_fraction": plan.validation_fraction,
             "torch": torch.__version__,
             "seconds": round(time.monotonic() - started, 1),
         },
         validation=validation,
     )
-    return Bundle(out, manifest, model, exported, bank_part)
+    bundle = Bundle(out, manifest, model, network, bank_part, novelty_part=unknown)
+    for member, content, _ in networks[1:]:
+        bundle = bundle.with_member(member, content)
+    return bundle
+
+
+def _split_of(plan: Plan, material: Material) -> Literal["time", "people"]:
+    if plan.split != "auto":
+        return plan.split
+    return "people" if len(set(material.people)) >= FEWEST_PEOPLE else "time"
+
+
+def _masks(plan: Plan, material: Material, split: Literal["time", "people"]) -> tuple[BoolArray, BoolArray]:
+    if split == "time":
+        return split_by_time(material, plan.validation_fraction)
+    if len(set(material.people)) < 2:
+        raise TrialError("people cannot be held out: the trials are of one: give each [[trial]] its `subject`")
+    _, judge = next(folds(material.people, PEOPLE_FOLDS))
+    return ~judge, judge
+
+
+def _judge(probes: Sequence[Learned], parts: Sequence[Material]) -> dict[str, Any]:
+    """Agreement with physics alone on windows that were not trained on, of all members together."""
+    mode = probes[0].recipe.mode
+    common = same_moments(parts)
+    answers = [estimate(probe, part) for probe, part in zip(probes, common, strict=True)]
+    together = average(answers, common[0], mode, heads=[probe.recipe.head for probe in probes])
+    found = figures(truth(common[0], mode), together, common[0])
+    return {**found["pooled"], "windows": len(common[0])}
+
+
+def _export(learned: Learned, material: Material) -> tuple[NetworkSettings, bytes, float]:
+    recipe, network = learned.recipe, learned.network
+    features = material.windows.feature.shape[2]
+    outputs = answer_width(recipe.head, material.model)
+    exported = to_onnx(network, window=recipe.window, features=features, outputs=outputs)
+    spread = np.linspace(0, len(material) - 1, min(len(material), 64)).astype(int)
+    parity = check_parity(network, exported, material.windows.feature[spread], outputs)
+    settings = NetworkSettings(
+        head=recipe.head,
+        architecture=recipe.architecture,
+        window=recipe.window,
+        look_ahead=recipe.look_ahead,
+        features=features,
+        outputs=outputs,
+        signals=recipe.signals,
+        pelvis=recipe.pelvis,
+    )
+    return settings, exported, parity
+
+
+def _novelty_part(plan: Plan, material: Material) -> bytes | None:
+    groups = novelty.groups_of(material.windows, material.stretches)
+    if not plan.novelty or len(np.unique(groups)) < novelty.FEWEST_GROUPS:
+        return None
+    return novelty.fit(material.windows.feature, groups).to_bytes()
+
+
+def _told(recipe: Recipe) -> dict[str, Any]:
+    """A recipe as the manifest holds it."""
+    told = asdict(replace(recipe, weights=dict(recipe.weights), sizes=dict(recipe.sizes)))
+    return {**told, "mode": recipe.mode.value}
+
+
+def _hash(part: bytes | None) -> str | None:
+    return None if part is None else hashlib.sha256(part).hexdigest()
 
 
 def _require_one_body_each(trials: Sequence[Trial]) -> None:
@@ -149,69 +241,3 @@ def _body(model: Model) -> str:
 
 def _limb_mass_kg(trial: Trial) -> float:
     return sum(segment.mass_kg for segment in trial.model.segments)
-
-
-def _outputs(head: Head, model: Model) -> int:
-    return len(model.muscles) if head == "activation" else len(model.row_names)
-
-
-def _train_network(
-    stretches: Sequence[Stretch], windows: Windows, settings: SubjectSettings, what: str, progress: Progress | None
-) -> BiGRU:
-    torch.manual_seed(settings.trainer.seed)
-    network = BiGRU(
-        features=windows.feature.shape[2],
-        outputs=_outputs(settings.head, stretches[0].trial.model),
-        window=settings.window,
-        look_ahead=settings.look_ahead,
-        bounded=settings.head == "activation",
-    )
-    inputs = _tensor(windows.feature)
-    target, answers = _target(stretches, windows, settings)
-    network.normalise(inputs, answers)
-
-    def report(step: int, terms: dict[str, float]) -> None:
-        if progress is not None:
-            progress(what, step, settings.trainer.steps, terms)
-
-    fit(network, inputs, target, settings.trainer, report)
-    return network
-
-
-def _target(
-    stretches: Sequence[Stretch], windows: Windows, settings: SubjectSettings
-) -> tuple[Target, torch.Tensor | None]:
-    if settings.head == "activation":
-        torque = gather(stretches, windows, "torque")
-        return (
-            ActivationTarget(
-                torque_per_activation=_tensor(gather(stretches, windows, "torque_per_activation")),
-                wanted=_tensor(torque - gather(stretches, windows, "passive_torque")),
-                deviation=_tensor(np.maximum(torque.std(axis=0), 1e-6)),
-                effort_weight=settings.effort_weight,
-                bound_weight=1.0,
-                lower=LOWER_ACTIVATION,
-            ),
-            None,
-        )
-    wanted = _tensor(wanted_answer(settings.head, stretches, windows))
-    return TorqueTarget(wanted, wanted.std(dim=0).clamp_min(1e-9)), wanted
-
-
-def _judge(network: BiGRU, stretches: Sequence[Stretch], windows: Windows, settings: SubjectSettings) -> dict[str, Any]:
-    """Agreement with physics alone on windows that were not trained on."""
-    with torch.no_grad():
-        answer = network(_tensor(windows.feature)).numpy().astype(np.float64)
-    if settings.head == "activation":
-        activation, force = answer, forces_by_person(stretches, windows, answer, settings.mode)
-    else:
-        torque = answer_to_torque(settings.head, answer, stretches, windows)
-        activation, force = share_by_person(stretches, windows, torque, settings.mode)
-    truth = truth_by_person(stretches, windows, settings.mode)
-    names = stretches[0].trial.model.muscle_names
-    result = agreement((truth[0], activation), (truth[1], force), names)
-    return {**result["pooled"], "windows": len(windows), "split": _SPLIT.format(settings.validation_fraction)}
-
-
-def _tensor(values: FloatArray) -> torch.Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32))

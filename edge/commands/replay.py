@@ -134,7 +134,7 @@ def _lost_text(losses: dict[str, int]) -> str:
 
 def _describe(recorded: LoggedEstimate, again: Estimate) -> str:
     """Name the first field that differs, with both values."""
-    for name in ("index", "time_s", "valid", *VECTORS):
+    for name in ("index", "time_s", "valid", "novelty", *VECTORS):
         a, b = getattr(recorded, name), getattr(again, name)
         where = ""
         if name in VECTORS:

@@ -43,7 +43,26 @@ if TYPE_CHECKING:
     "  edge-msk run --bundle subject.msk --sensor 'serial:///dev/ttyUSB0?baud=921600' "
     "--output 'serial:///dev/ttyUSB1?baud=921600' --config session.toml --arm"
 )
-@click.option("--bundle", "bundle_name", required=True, metavar="FILE|demo", help="Subject bundle (.msk), or demo.")
+@click.option(
+    "--bundle",
+    "bundle_name",
+    required=True,
+    metavar="FILE|NAME",
+    help="Subject bundle (.msk), or a packaged one: demo, population.",
+)
+@click.option(
+    "--age-ms",
+    type=FiniteRange(0.0, 1000.0),
+    metavar="MS",
+    help="Estimate the moment MS ago, if the bundle has networks for it.  [default: the bundle's own age]",
+)
+@click.option(
+    "--mass-kg", type=FiniteRange(10.0, 300.0), metavar="KG", help="Of the wearer, for a bundle of many people."
+)
+@click.option("--height-m", type=FiniteRange(0.5, 2.5), metavar="M", help="The same.")
+@click.option(
+    "--leg-length-m", type=FiniteRange(0.2, 1.5), metavar="M", help="Hip to knee to ankle; instead of --height-m."
+)
 @click.option(
     "--sensor",
     "sensor_urls",
@@ -75,6 +94,10 @@ if TYPE_CHECKING:
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object on stdout.")
 def run(
     bundle_name: str,
+    age_ms: float | None,
+    mass_kg: float | None,
+    height_m: float | None,
+    leg_length_m: float | None,
     sensor_urls: tuple[str, ...],
     output_url: str,
     config_file: Path | None,
@@ -105,7 +128,8 @@ def run(
 
     config = load_config(config_file)
     sources = config.sources(sensor_urls)
-    bundle = Bundle.read(bundle_name)
+    bundle = Bundle.read(bundle_name).at(age_ms).alone
+    bundle = _worn(bundle, bundle_name, mass_kg, height_m, leg_length_m)
     model = bundle.model
     rows = [model.row_names.index(name) for name in model.joint_names]
     assist, safety = _control(config, model, rows)
@@ -284,6 +308,20 @@ def _no_log_of_nothing(recorder: Recorder | None) -> Iterator[None]:
             recorder.close()
             recorder.path.unlink(missing_ok=True)
         raise
+
+
+def _worn(
+    bundle: Bundle, name: str, mass_kg: float | None, height_m: float | None, leg_length_m: float | None
+) -> Bundle:
+    """The bundle in the wearer's size; where nobody says that and it has nobody's, that is said."""
+    if mass_kg is not None or height_m is not None or leg_length_m is not None:
+        return bundle.worn_by(mass_kg=mass_kg, height_m=height_m, leg_length_m=leg_length_m)
+    if bundle.of_many:
+        _warn(
+            f"{name} is of many people: torques are those of a body of {bundle.model.mass_kg:.4g} kg with a leg of "
+            f"{bundle.model.leg_length_m:.3g} m: give --mass-kg and --height-m or --leg-length-m"
+        )
+    return bundle
 
 
 def _warn(line: str) -> None:

@@ -118,11 +118,15 @@ def figures(pipeline: Pipeline, path: Path | None) -> dict[str, Any]:
 
 
 def default_path(bundle: Bundle) -> Path:
-    """Beside the bundle; of one that came with the program, in the user's state folder ($XDG_STATE_HOME)."""
+    """Beside the bundle; of one that came with the program, in the user's state folder ($XDG_STATE_HOME).
+
+    What is learned for one age is of no use for another: a variant has a file of its own.
+    """
+    path = bundle.path.with_name(f"{bundle.path.stem}{f'-{bundle.variant}' if bundle.variant else ''}{SUFFIX}")
     if not bundle.packaged:
-        return bundle.path.with_suffix(SUFFIX)
+        return path
     state = Path(os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state")
-    return state / "edge-msk" / bundle.path.with_suffix(SUFFIX).name
+    return state / "edge-msk" / path.name
 
 
 def _cannot_be_written(path: Path) -> str:

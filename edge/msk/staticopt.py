@@ -210,8 +210,19 @@ def share_torque(
 
     start: multipliers (frames, n_rows) of frames nearby. Raises ValueError as `optimise` does.
     """
+    return share_at(muscles, muscles.evaluate(q, qd), torque_nm, options=options, start=start)
+
+
+def share_at(
+    muscles: HillMuscles,
+    state: MuscleState,
+    torque_nm: FloatArray,
+    *,
+    options: SharingOptions | None = None,
+    start: FloatArray | None = None,
+) -> MuscleSolution:
+    """`share_torque` among muscles whose states (frames, ...) are known already."""
     how = SharingOptions() if options is None else options
-    state = muscles.evaluate(q, qd)
     passive_torque = np.matmul(state.passive_force_n[:, None, :], state.moment_arm_m)[:, 0]
     optimum = optimise(
         state.moment_arm_m,

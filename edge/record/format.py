@@ -76,8 +76,8 @@ SOURCE_HEAD = struct.Struct("<B")
 """Number of the sensor: before bytes and stamps."""
 STAMP = struct.Struct("<qq")
 """Of one frame: the sender's time (us), and the same moment by the host's clock (ns); as many as there were frames."""
-ESTIMATE_HEAD = struct.Struct("<qdB7H")
-"""Index, sensor time (s), valid, then the lengths of the seven vectors, which follow as float64."""
+ESTIMATE_HEAD = struct.Struct("<qdBd7H")
+"""Index, sensor time (s), valid, novelty, then the lengths of the seven vectors, which follow as float64."""
 ESTIMATE_VECTORS = ("q", "qd", "qdd", "torque_nm", "activation", "force_n", "reserve_nm")
 TIMING_BODY = struct.Struct("<qdd")
 """Index, age (ms), compute time (us)."""
@@ -120,6 +120,8 @@ class EstimateLike(Protocol):
     def reserve_nm(self) -> NDArray[np.float64]: ...
     @property
     def valid(self) -> bool: ...
+    @property
+    def novelty(self) -> float: ...
 
 
 class CommandLike(Protocol):
@@ -213,6 +215,10 @@ def schemas(header: dict[str, Any]) -> dict[str, tuple[str, dict[str, Any]]]:
                 "index": _INTEGER,
                 "time_s": {**_NUMBER, "description": "moment described, sensor clock, s"},
                 "valid": {"type": "boolean"},
+                "novelty": {
+                    **_NUMBER,
+                    "description": "how unlike the training, above 1 too unlike; not there: not told",
+                },
                 "q": _vector(joints, "joint angles, rad"),
                 "qd": _vector(joints, "joint velocities, rad/s"),
                 "qdd": _vector(joints, "joint accelerations, rad/s2"),

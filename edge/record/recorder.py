@@ -262,7 +262,11 @@ class Recorder:
         """An estimate; `host_ns`: when it was made. Every float64 comes back bit for bit."""
         vectors = [_doubles(getattr(estimate, name)) for name in fmt.ESTIMATE_VECTORS]
         head = fmt.ESTIMATE_HEAD.pack(
-            estimate.index, estimate.time_s, bool(estimate.valid), *(len(vector) // 8 for vector in vectors)
+            estimate.index,
+            estimate.time_s,
+            bool(estimate.valid),
+            estimate.novelty,
+            *(len(vector) // 8 for vector in vectors),
         )
         return self._send(PacketKind.ESTIMATE, host_ns, b"".join((head, *vectors)))
 

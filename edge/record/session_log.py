@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import base64
 import json
+import math
 import struct
 import zlib
 from collections.abc import Iterator
@@ -79,6 +80,7 @@ class LoggedEstimate:
     force_n: NDArray[np.float64]
     reserve_nm: NDArray[np.float64]
     valid: bool
+    novelty: float = math.nan  # NaN: the bundle did not tell
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +136,8 @@ def same_estimate(a: EstimateLike, b: EstimateLike) -> bool:
     if a.index != b.index or bool(a.valid) != bool(b.valid):
         return False
     if struct.pack("<d", a.time_s) != struct.pack("<d", b.time_s):
+        return False
+    if repr(a.novelty) != repr(b.novelty):  # the log says nothing of one that is no number
         return False
     vectors = ((np.asarray(getattr(a, n), "<f8"), np.asarray(getattr(b, n), "<f8")) for n in fmt.ESTIMATE_VECTORS)
     return all(x.shape == y.shape and x.tobytes() == y.tobytes() for x, y in vectors)
@@ -381,7 +385,14 @@ def _message(topic: str, record: McapMessage) -> Message:
     elif topic == fmt.ESTIMATES:
         vectors = {name: np.array(_numbers(body[name]), dtype=np.float64) for name in fmt.ESTIMATE_VECTORS}
         time_s = fmt.number_from_json(body["time_s"])
-        message = LoggedEstimate(host_ns=host_ns, index=body["index"], time_s=time_s, valid=body["valid"], **vectors)
+        message = LoggedEstimate(
+            host_ns=host_ns,
+            index=body["index"],
+            time_s=time_s,
+            valid=body["valid"],
+            novelty=fmt.number_from_json(body.get("novelty", "NaN")),
+            **vectors,
+        )
     elif topic == fmt.TIMING:
         age_ms, compute_us = (fmt.number_from_json(body[key]) for key in ("age_ms", "compute_us"))
         message = Timing(host_ns, body["index"], age_ms, compute_us)

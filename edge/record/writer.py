@@ -13,6 +13,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
+import math
 import os
 import signal
 import struct
@@ -180,10 +181,12 @@ class LogFile:
         return body
 
     def _estimate(self, payload: bytes) -> dict[str, Any]:
-        index, time_s, valid, *lengths = fmt.ESTIMATE_HEAD.unpack_from(payload)
+        index, time_s, valid, novelty, *lengths = fmt.ESTIMATE_HEAD.unpack_from(payload)
         joints, muscles, rows = (self._header[key] for key in ("joint_names", "muscle_names", "row_names"))
         names: tuple[Sequence[str], ...] = (joints, joints, joints, rows, muscles, muscles, rows)
         body: dict[str, Any] = {"index": index, "time_s": time_s, "valid": bool(valid)}
+        if not math.isnan(novelty):
+            body["novelty"] = novelty
         offset = fmt.ESTIMATE_HEAD.size
         for key, of, length in zip(fmt.ESTIMATE_VECTORS, names, lengths, strict=True):
             body[key] = fmt.named(of, struct.unpack_from(f"<{length}d", payload, offset))

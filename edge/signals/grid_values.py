@@ -63,6 +63,8 @@ def grid_values(hookup: Hookup, gravity_mps2: float, alignment: Alignment | None
 
     Raises ConfigError where the angles are to come from IMUs of which that is not known.
     """
+    if all(group.kind == Kind.ANGLES for group in hookup.groups):
+        return AnglesAlone(hookup)
     if not hookup.angles_from_imus:
         return AnglesAndBase(hookup, gravity_mps2)
     if alignment is None:
@@ -71,6 +73,31 @@ def grid_values(hookup: Hookup, gravity_mps2: float, alignment: Alignment | None
             "take a bundle that has one, or name joints in the `channels` of [[sensor]]"
         )
     return AnglesFromImus(hookup, gravity_mps2, alignment)
+
+
+class AnglesAlone(GridValues):
+    """Joint angles from encoders; the base is taken to stand upright and still."""
+
+    gyroscopes = ()
+
+    def __init__(self, hookup: Hookup) -> None:
+        self.widths = tuple(len(group.names) for group in hookup.groups)
+        self._take = _places(hookup)
+        self._n = len(hookup.joint_names)
+
+    @property
+    def settled(self) -> bool:
+        return True
+
+    def read(self, group: int, time_us: int, channels: tuple[float, ...]) -> FloatArray | None:
+        return np.array(channels)
+
+    def to_kinematics(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+        q = np.zeros(self._n + BASE_VALUES)
+        q[: self._n] = values[self._take]
+        rate = np.full(self._n + BASE_VALUES, np.nan)
+        rate[self._n] = 0.0
+        return q, rate
 
 
 class AnglesAndBase(GridValues):
@@ -83,9 +110,8 @@ class AnglesAndBase(GridValues):
             len(group.names) if group.kind == Kind.ANGLES else BASE_VALUES + 1 for group in hookup.groups
         )
         self._is_base = [group.kind == Kind.IMU for group in hookup.groups]
-        measured = [name for group in hookup.groups if group.kind == Kind.ANGLES for name in group.names]
         n = len(hookup.joint_names)
-        self._take = _as_slice([*(measured.index(name) for name in hookup.joint_names), *range(n, n + BASE_VALUES)])
+        self._take = _as_slice([*_places(hookup), *range(n, n + BASE_VALUES)])
         self._n = n
         self.gyroscopes = (n,)  # the base's tilt
 
@@ -148,6 +174,12 @@ class AnglesFromImus(GridValues):
         q = np.concatenate([motion.q, [motion.tilt], motion.base_acceleration])
         rate = np.concatenate([motion.qd_gyro, [motion.tilt_rate, math.nan, math.nan]])
         return q, rate
+
+
+def _places(hookup: Hookup) -> list[int]:
+    """Where among all measured angles each joint's stands."""
+    measured = [name for group in hookup.groups if group.kind == Kind.ANGLES for name in group.names]
+    return [measured.index(name) for name in hookup.joint_names]
 
 
 def _as_slice(index: Sequence[int]) -> slice | list[int]:

@@ -91,16 +91,26 @@ class Hookup:
         joint_names: the model's, in order.
         segment_names: what carries the first joint, then what each joint moves.
         sources: in the order in which the session numbers them; at least one.
+        base: whether the limb's motion needs the IMU of what carries the first joint; without, IMUs are looked at only where
+            they give the angles.
 
-    `groups`: what goes onto the grid: first the angles, then the IMU of what carries the first joint; where IMUs give the
-    angles, only these, by source.
+    `groups`: what goes onto the grid: first the angles, then the IMU of what carries the first joint where it is needed; where
+    IMUs give the angles, only these, by source.
 
     Raises ConfigError for a name that the model does not have, one that is measured twice or not at all, and a list
     of the wrong length.
     """
 
-    def __init__(self, joint_names: Sequence[str], segment_names: Sequence[str], sources: Sequence[Source]) -> None:
+    def __init__(
+        self,
+        joint_names: Sequence[str],
+        segment_names: Sequence[str],
+        sources: Sequence[Source],
+        *,
+        base: bool = True,
+    ) -> None:
         self.joint_names, self.segment_names = tuple(joint_names), tuple(segment_names)
+        self._base = base
         self.sources = tuple(sources)
         self._measured_by: dict[str, int] = {}
         for number, source in enumerate(self.sources):
@@ -123,10 +133,15 @@ class Hookup:
         """What a message calls a source."""
         return self.sources[source].url or "sensor"
 
-    def sends(self, source: int) -> str:
-        """What the source is needed for, as far as it is known, for a message."""
-        bindings = [self._bindings[source, kind] for kind in (Kind.ANGLES, Kind.IMU)]
-        return ", ".join(str(self.groups[place.group]) for b in bindings if b is not None for place in b.places)
+    def needed(self, source: int) -> bool:
+        """Whether the limb's motion needs what the source sends, as far as that is known."""
+        if self.sources[source].channels:
+            bindings = (self._bindings[source, kind] for kind in (Kind.ANGLES, Kind.IMU))
+            return any(binding is not None and binding.places for binding in bindings)
+        return any(
+            group.names[0] not in self._measured_by and self._claimed.get(number, source) == source
+            for number, group in enumerate(self.groups)
+        )
 
     def read(self, source: int, frame: Frame) -> list[tuple[int, tuple[float, ...]]]:
         """The groups that a frame holds, each with its channels: angles with their sign and zero, IMUs as they are.
@@ -197,6 +212,8 @@ class Hookup:
             )
         else:
             groups += self._named(Kind.ANGLES, self.joint_names)
+        if not self._base:
+            return tuple(groups)
         base = self.segment_names[0]
         if base not in self._measured_by and not open_sources:
             raise ConfigError(
@@ -250,7 +267,8 @@ class Hookup:
     def _claim(self, source: int, kind: Kind) -> _Binding:
         """Give an undeclared source the place that waits for frames of this kind."""
         group = next((i for i, group in enumerate(self.groups) if group.kind == kind), None)
-        assert group is not None
+        if group is None:
+            return _Binding(0, (), ())
         names = self.groups[group].names
         declared_by = self._measured_by.get(names[0])
         other = declared_by if declared_by is not None else self._claimed.setdefault(group, source)

@@ -10,7 +10,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +46,7 @@ class KinematicState:
     tilt_rate: float  # rad/s
     tilt_acceleration: float  # rad/s2
     base_acceleration: FloatArray  # (2,) m/s2
+    sensed: FloatArray  # (n_joints + 4,) newest sample of the sensors: angles, tilt, tilt rate, base acceleration
     restarted: bool  # the first state after a gap: earlier ones must not be used with it
     trusted: bool = True  # no sensor was stuck, saturated or otherwise doubtful while it was measured
 
@@ -187,7 +187,15 @@ class Intake:
         if out is None:
             return None
         self.rmse = out.rmse
-        return self._state(out, trusted=trusted)
+        return self._state(out, self._sensed(q, rate), trusted=trusted)
+
+    def _sensed(self, q: FloatArray, rate: FloatArray) -> FloatArray:
+        n = self._n
+        sensed = np.empty(n + 4)
+        sensed[: n + 1] = q[: n + 1]
+        sensed[n + 1] = rate[n]
+        sensed[n + 2 :] = q[n + 1 :]
+        return sensed
 
     def _tell_failure(self, reason: str) -> None:
         if self._checks is None:
@@ -195,7 +203,7 @@ class Intake:
             raise EngineError(f"the filter that learns the wearer failed ({reason}): please report this")
         self._checks.differentiator_failed(reason)
 
-    def _state(self, out: Derivatives, *, trusted: bool) -> KinematicState:
+    def _state(self, out: Derivatives, sensed: FloatArray, *, trusted: bool) -> KinematicState:
         n = self._n
         restarted, self._pending_restart = self._pending_restart, False
         return KinematicState(
@@ -207,6 +215,7 @@ class Intake:
             tilt_rate=float(out.qd[n]),
             tilt_acceleration=float(out.qdd[n]),
             base_acceleration=out.q[n + 1 :],
+            sensed=sensed,
             restarted=restarted,
             trusted=trusted,
         )
@@ -259,7 +268,8 @@ def single(state: KinematicState) -> Kinematics:
 
 
 def unstack(times_s: FloatArray, motion: Kinematics) -> list[KinematicState]:
-    """A batch as single states, the first of them marked as a start."""
+    """A batch as single states, the first of them marked as a start. What the sensors said is what they are."""
+    sensed = np.hstack([motion.q, motion.tilt[:, None], motion.tilt_rate[:, None], motion.base_acceleration])
     return [
         KinematicState(
             float(t),
@@ -270,25 +280,8 @@ def unstack(times_s: FloatArray, motion: Kinematics) -> list[KinematicState]:
             float(motion.tilt_rate[i]),
             float(motion.tilt_acceleration[i]),
             motion.base_acceleration[i],
+            sensed[i],
             i == 0,
         )
         for i, t in enumerate(times_s)
     ]
-
-
-def features(motion: Kinematics) -> FloatArray:
-    """The network's inputs (frames, 3 n_joints + 4): angles, rates, accelerations, tilt, tilt rate, base acceleration."""
-    return np.hstack(
-        [motion.q, motion.qd, motion.qdd, motion.tilt[:, None], motion.tilt_rate[:, None], motion.base_acceleration]
-    )
-
-
-def write_features(state: KinematicState, row: npt.NDArray[np.floating[Any]]) -> None:
-    """The same of one state, into `row` (3 n_joints + 4,)."""
-    n = len(state.q)
-    row[:n] = state.q
-    row[n : 2 * n] = state.qd
-    row[2 * n : 3 * n] = state.qdd
-    row[3 * n] = state.tilt
-    row[3 * n + 1] = state.tilt_rate
-    row[3 * n + 2 :] = state.base_acceleration

@@ -35,7 +35,8 @@ class Header:
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """One moment: rad, Nm, N and fractions as in the estimate; `warning` is the newest, "" while there was none.
+    """One moment: rad, Nm, N and fractions as in the estimate; `warning` is the newest, "" while there was none;
+    `familiar`: the movement is not unlike all training.
 
     `q` is None until the first estimate; nothing but the state and the warning has a meaning before.
     """
@@ -47,6 +48,7 @@ class Picture:
     age_ms: float = 0.0
     faults: Sequence[str] = ()
     explanation: str = ""
+    familiar: bool = True
     q: Sequence[float] | None = None
     torque_nm: Sequence[float] = ()
     activation: Sequence[float] = ()
@@ -73,6 +75,7 @@ def picture_line(snapshot: Snapshot | None, warning: str = "") -> bytes:
             "age_ms": snapshot.age_ms,
             "faults": snapshot.faults,
             "explanation": snapshot.explanation,
+            "familiar": estimate.familiar,
             "q": estimate.q.tolist(),
             "torque_nm": estimate.torque_nm.tolist(),
             "activation": estimate.activation.tolist(),

@@ -74,6 +74,8 @@ class View:
             (f" {state.name} ", STATE_STYLE[state]),
             f"  {picture.elapsed_s:6.1f} s   {picture.estimates} estimates   age {picture.age_ms:5.1f} ms",
         )
+        if not picture.familiar:
+            line.append("   untrained movement", style="bold red")
         if picture.faults:
             line.append("   " + ", ".join(picture.faults), style="bold red")
         line.truncate(self._width, overflow="ellipsis")

@@ -40,6 +40,7 @@ def test_optional_parts_come_where_they_are_and_others_are_left_alone() -> None:
     [
         (pack({"one": b""}), {}, "a.thing: holds no two: it is no edge-msk thing"),
         (pack(PARTS), {"largest": 100}, "a.thing: two is larger than 0 MiB"),
+        (pack(PARTS), {"total": 304}, "a.thing: its parts are larger than 0 MiB together"),
         (b"", {}, "a.thing: is truncated or no thing"),
         (pack(PARTS)[:-30], {}, "a.thing: is truncated or no thing"),
     ],

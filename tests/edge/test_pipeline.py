@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_bundle import LOOK_AHEAD, RATE_HZ, WINDOW, tiny_bundle
+from tiny_bundle import LOOK_AHEAD, RATE_HZ, WINDOW, tiny_bundle, tiny_novelty
 
 from edge.bundle import Bundle
 from edge.errors import BundleError, SensorError
@@ -157,6 +157,29 @@ def test_a_gap_that_can_be_bridged_is() -> None:
     assert pipeline.counters.gaps == 0
     assert len(estimates) == 80 - WARM_UP + 1
     np.testing.assert_allclose(np.diff([e.time_s for e in estimates]), 0.01)
+
+
+def test_movement_unlike_the_training_is_a_problem_each_time_that_it_begins() -> None:
+    """The pelvis is shaken twice, 1.4 s apart."""
+    own = replace(bundle(), novelty_part=tiny_novelty(WINDOW, 13, radius=50.0).to_bytes())
+    todo = []
+    for k, (angles, imu) in enumerate(zip(frames(0, 330)[::2], frames(0, 330)[1::2], strict=True)):
+        shaken = 60.0 if k in range(60, 70) or k in range(200, 210) else 0.3
+        channels = pelvis_channels(0.1, 0.0, np.array([shaken, -0.2]), 9.81)
+        todo += [angles, replace(imu, channels=channels)]
+    pipeline = Pipeline(own)
+    estimates = pipeline.feed(line(todo), 0)
+    assert pipeline.counters.problems["untrained"] == 2
+    (text, *_) = [problem.text for problem in pipeline.take_problems() if problem.name == "untrained"]
+    assert "unlike all that the bundle was trained on" in text
+    assert "train with recordings of this movement" in text
+    for estimate in estimates:
+        assert estimate.familiar or not estimate.valid
+    assert 2 * 100 <= sum(not e.familiar for e in estimates) < 2 * 130
+    # All else is as without.
+    assert [e.force_n.tobytes() for e in estimates] == [
+        e.force_n.tobytes() for e in Pipeline(bundle()).feed(line(todo), 0)
+    ]
 
 
 def test_a_sensor_that_restarts() -> None:

@@ -25,6 +25,7 @@ from edge.msk.model import load_model
 from edge.storage import write_sto
 from tools.plots import sheet
 from tools.plots.sheet import Block, columns, draw, lay_out, legend, shorten, title
+from train.plot_style import BLUE, COLOURS, INK
 
 KINDS = ("curves", "moment-arms", "trial")
 
@@ -252,7 +253,7 @@ def test_a_long_label_is_cut_in_its_middle() -> None:
 
 def test_colours_differ_in_lightness_or_hue_for_dichromats() -> None:
     """Viénot, Brettel & Mollon 1999: the colours of a protanope and a deuteranope, simulated, stay apart."""
-    rgb = np.array([to_rgb(c) for c in (sheet.BLUE, *sheet.COLOURS, sheet.INK)]) ** 2.2
+    rgb = np.array([to_rgb(c) for c in (BLUE, *COLOURS, INK)]) ** 2.2
     protan = np.array([[0.11238, 0.88762, 0.0], [0.11238, 0.88762, 0.0], [0.00401, -0.00401, 1.0]])
     deutan = np.array([[0.29275, 0.70725, 0.0], [0.29275, 0.70725, 0.0], [-0.02234, 0.02234, 1.0]])
     for seen in (rgb, rgb @ protan.T, rgb @ deutan.T):

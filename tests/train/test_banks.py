@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from walking import load_walk, run, write_walk
+from walking import CHEAP, load_walk, run, write_walk
 
 from edge.bundle import Bundle
 from edge.signals.bank import Bank, person_sums
@@ -100,6 +100,7 @@ def two_people(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.usefixtures("quick_export")
 def test_a_bundle_holds_the_bank_of_all_and_says_so(
     two_people: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -112,7 +113,18 @@ def test_a_bundle_holds_the_bank_of_all_and_says_so(
 
     monkeypatch.setattr(dataset, "kinematic_states", listen)
     out = tmp_path / "two.msk"
-    arguments = ["train", "--trials", str(two_people), "--steps", "2", "--differentiator", "fir", "--out", str(out)]
+    arguments = [
+        "train",
+        "--trials",
+        str(two_people),
+        "--steps",
+        "2",
+        "--differentiator",
+        "fir",
+        "--out",
+        str(out),
+        *CHEAP,
+    ]
     code, stdout, _ = run(*arguments, "--json")
     assert code == 0
     bundle = Bundle.read(out)
@@ -131,10 +143,11 @@ def test_a_bundle_holds_the_bank_of_all_and_says_so(
     assert code == 0, stderr
 
 
+@pytest.mark.usefixtures("quick_export")
 def test_one_person_gives_no_bank_and_that_is_said(trials: Path, tmp_path: Path) -> None:
     out = tmp_path / "one.msk"
     code, _, stderr = run(
-        "train", "--trials", str(trials), "--steps", "2", "--differentiator", "adaptive", "--out", str(out)
+        *("train", "--trials", str(trials), "--steps", "2", "--differentiator", "adaptive", "--out", str(out), *CHEAP)
     )
     assert code == 0, stderr
     assert "bank of the differentiator: none" in stderr

@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from walking import run, write_moved_walk
+from rich.progress import Progress, TaskID
+from walking import CHEAP, run, write_moved_walk
 
 from edge.bundle import Bundle
-from edge.errors import BundleError
+from edge.errors import BundleError, EngineError
 from edge.msk.model import load_model
 from edge.pipeline import Pipeline
 from edge.trials import load_trials
@@ -31,8 +32,9 @@ def test_bundle_tells_what_it_is(trained: tuple[str, Path], trials: Path) -> Non
     assert bundle.age_s == pytest.approx(0.05)
     assert manifest.subject == "demo"
     assert bundle.model.mass_kg == pytest.approx(75.0)  # the person of the trials, not the generic model
-    assert manifest.training["trainer"]["seed"] == 0
-    assert manifest.training["effort_weight"] == 1.0
+    (recipe,) = manifest.training["recipes"]
+    assert recipe["trainer"]["seed"] == 0
+    assert (recipe["head"], recipe["effort_weight"]) == (head, 1.0)
     assert {"activation_r2", "force_r2", "windows", "split"} <= set(manifest.validation)
     assert manifest.validation["split"].startswith("last 20% of every trial")
     loaded = load_trials(trials, load_model("leg9"))
@@ -54,7 +56,8 @@ def test_hashes_of_the_training_data_tell_recordings_apart(trials: Path, tmp_pat
 def test_zero_phase_bundle_is_for_the_laboratory(trials: Path, tmp_path: Path) -> None:
     out = tmp_path / "offline.msk"
     code, _, stderr = run(
-        "train", "--trials", str(trials), "--inputs", "zero-phase", "--steps", "5", "--out", str(out), "--json"
+        *("train", "--trials", str(trials), "--inputs", "zero-phase", "--steps", "5", "--out", str(out), "--json"),
+        *CHEAP,
     )
     assert code == 0, stderr
     bundle = Bundle.read(out)
@@ -69,10 +72,21 @@ def test_zero_phase_bundle_is_for_the_laboratory(trials: Path, tmp_path: Path) -
     ("options", "age_ms"),
     [
         (("--window", "2", "--age-ms", "0", "--look-ahead", "1"), 10.0),
-        (("--rate", "50", "--age-ms", "300", "--head", "activation"), 300.0),
+        ((*CHEAP, "--rate", "50", "--age-ms", "300", "--head", "activation"), 300.0),
         (
-            ("--rate", "130", "--look-ahead", "19", "--differentiator", "savgol", "--compat", "--age-ms", "33.3"),
-            33.3 + 19e3 / 130,
+            (
+                *CHEAP,
+                "--rate",
+                "130",
+                "--look-ahead",
+                "7",
+                "--differentiator",
+                "savgol",
+                "--compat",
+                "--age-ms",
+                "33.3",
+            ),
+            33.3 + 7e3 / 130,
         ),
     ],
 )
@@ -94,7 +108,19 @@ def test_the_same_seed_gives_the_same_bundle_on_any_number_of_threads(trials: Pa
     hashes = []
     for threads in ("1", "2"):
         out = tmp_path / f"{threads}.msk"
-        arguments = ["train", "--trials", str(trials), "--steps", "2", "--seed", "3", "--out", str(out)]
+        arguments = [
+            "train",
+            "--trials",
+            str(trials),
+            "--steps",
+            "2",
+            "--seed",
+            "3",
+            "--window",
+            "5",
+            "--out",
+            str(out),
+        ]
         if threads == "1":
             environment = {**os.environ, "OMP_NUM_THREADS": threads, "OPENBLAS_NUM_THREADS": threads}
             command = [sys.executable, "-m", "edge.cli", *arguments]
@@ -113,7 +139,7 @@ def test_people_keep_their_own_bodies(trials: Path, tmp_path: Path) -> None:
         lambda s: s.replace("mass_kg = 75", "mass_kg = 60\nleg_length_m = 0.8", 1).replace('"demo"', '"other"', 1),
     )
     out = tmp_path / "people.msk"
-    code, _, stderr = run("train", "--trials", str(both), "--steps", "3", "--out", str(out))
+    code, _, stderr = run("train", "--trials", str(both), "--steps", "3", "--out", str(out), *CHEAP)
     assert code == 0, stderr
     assert "activation R2" in stderr
     bundle = Bundle.read(out)
@@ -145,7 +171,7 @@ def test_bad_input_is_one_line_and_leaves_nothing(trials: Path, tmp_path: Path) 
     without_force.write_text(f'[[trial]]\nkinematics = "{trials.parent / "walk.mot"}"\n')
     short = tmp_path / "short.toml"
     text = trials.read_text().replace('= "walk', f'= "{trials.parent}/walk')
-    short.write_text(text.replace("end_s = 2.5", "end_s = 0.7"))
+    short.write_text(text.replace("end_s = 2.0", "end_s = 0.7"))
     (tmp_path / "file").write_text("")
     for arguments in (
         ("train", "--trials", str(tmp_path / "missing.toml"), "--out", str(out)),
@@ -154,6 +180,12 @@ def test_bad_input_is_one_line_and_leaves_nothing(trials: Path, tmp_path: Path) 
         ("train", "--trials", str(trials), "--out", str(tmp_path / "subject.zip")),
         ("train", "--trials", str(trials), "--out", str(tmp_path / "file" / "subject.msk")),
         ("train", "--trials", str(trials), "--model", "leg99", "--out", str(out)),
+        ("train", "--trials", str(trials), "--network", "perceptron", "--out", str(out)),
+        ("train", "--trials", str(trials), "--loss", "ma2025-gait", "--out", str(out)),
+        ("train", "--trials", str(trials), "--weight", "effort=3", "--out", str(out)),
+        ("train", "--trials", str(trials), "--weight", "motion=-3", "--out", str(out)),
+        ("train", "--trials", str(trials), "--size", "width=3", "--out", str(out)),
+        ("train", "--trials", str(trials), "--split", "people", "--out", str(out)),
         ("evaluate", str(out), "--trials", str(trials)),
     ):
         code, _, stderr = run(*arguments)
@@ -166,26 +198,202 @@ def test_bad_input_is_one_line_and_leaves_nothing(trials: Path, tmp_path: Path) 
         ("--rate", "nan"),
         ("--age-ms", "nan"),
         ("--effort-weight", "inf"),
+        ("--age-ms", "50", "--age-ms", "50.9"),
+        ("--inputs", "zero-phase", "--age-ms", "50"),
+        ("--inputs", "zero-phase", "--sensors", "usual"),
+        ("--inputs", "zero-phase", "--with-zero-phase"),
+        ("--member", "bigru/contact"),
+        ("--member", "bigru/contacts/raw"),
+        ("--member", "bigru/contact/cooked"),
+        ("--member", "bigru/contact/raw") * 17,
+        [part for age in range(18) for part in ("--age-ms", str(2 * age))],
+        ("--weight", "motion"),
+        ("--size", "hidden=many"),
+        ("--head", "arm"),
     ):
-        assert run("train", "--trials", str(trials), "--out", str(out), *options)[0] == 2
+        code, _, stderr = run("train", "--trials", str(trials), "--out", str(out), *options)
+        assert code == 2
+        assert "Error: " in stderr
     assert sorted(p.name for p in tmp_path.iterdir()) == ["file", "motion_only.toml", "short.toml"]
 
 
-def test_an_interrupt_leaves_no_bundle(trials: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def interrupted(*arguments: Any) -> None:
-        arguments[-1](1, {"motion": 1.0})
-        raise KeyboardInterrupt
+@pytest.mark.usefixtures("quick_export")
+def test_a_bundle_of_members_for_several_ages(trials: Path, tmp_path: Path) -> None:
+    out = tmp_path / "all.msk"
+    code, stdout, stderr = run(
+        *("train", "--trials", str(trials), "--out", str(out), "--json", "--steps", "2", "--window", "6"),
+        *("--member", "cnn/contact/segments", "--member", "tcn-stream/torque/raw", "--no-pelvis", "--sensors", "usual"),
+        *("--age-ms", "50", "--age-ms", "0", "--age-ms", "33.3", "--with-zero-phase"),
+    )
+    assert code == 0, stderr
+    bundle, summary = Bundle.read(out), json.loads(stdout)
+    assert [p.name for p in tmp_path.iterdir()] == ["all.msk"]
+    assert (summary["members"], summary["age_ms"], summary["head"]) == (2, 50.0, "contact")
+    assert bundle.variant_names == tuple(summary["variants"]) == ("0ms", "33-3ms", "zero-phase")
+    whole = {"own": bundle, **bundle.variants}
+    for name, own in whole.items():
+        manifest = own.manifest
+        assert [(n.architecture, n.head, n.signals, n.pelvis) for n in manifest.networks] == [
+            ("cnn", "contact", "segments", False),
+            ("tcn-stream", "torque", "raw", False),
+        ]
+        lab = name == "zero-phase"
+        assert manifest.inputs == ("zero-phase" if lab else "causal")
+        assert manifest.network.look_ahead == (3 if lab else 0)
+        assert [r["noise"] for r in manifest.training["recipes"]] == ["none" if lab else "usual"] * 2
+        assert {"activation_r2", "split", "windows"} <= set(manifest.validation)
+    assert [round(own.age_s * 1e3, 6) for own in whole.values()] == [50.0, 0.0, 33.3, 30.0]
+    for options, age_ms in ((("--age-ms", "33.3"), 33.3), (("--inputs", "zero-phase"), 30.0)):
+        code, stdout, stderr = run("evaluate", str(out), "--trials", str(trials), *options, "--json")
+        assert code == 0, stderr
+        assert json.loads(stdout)["age_ms"] == pytest.approx(age_ms)
 
-    monkeypatch.setattr(subject, "fit", interrupted)
-    folder = tmp_path / "out"
-    folder.mkdir()
-    (folder / "subject.msk").write_bytes(b"the one before")
-    code, stdout, stderr = run("train", "--trials", str(trials), "--out", str(folder / "subject.msk"), "--json")
+
+@pytest.mark.usefixtures("quick_export")
+def test_the_papers_network_and_loss(trials: Path, tmp_path: Path) -> None:
+    out, log = tmp_path / "gait.msk", tmp_path / "log"
+    sizes = [o for s in ("joint=4", "integration=6", "hidden=6", "dense_1=8", "dense_2=8") for o in ("--size", s)]
+    code, _, stderr = run(
+        *("train", "--trials", str(trials), "--out", str(out), "--steps", "2", "--window", "5", "--log-dir", str(log)),
+        *("--network", "mjca-bigru", *sizes, "--head", "activation", "--loss", "ma2025-gait", "--balance", "gradient"),
+        *("--weight", "effort=10", "--inputs", "zero-phase", "--even-people", "--no-novelty", "--patience", "3"),
+        *("--batch", "8", "--learning-rate", "0.01", "--device", "cpu"),
+    )
+    assert code == 0, stderr
+    bundle = Bundle.read(out)
+    (recipe,) = bundle.manifest.training["recipes"]
+    assert (recipe["architecture"], recipe["loss"], recipe["balance"]) == ("mjca-bigru", "ma2025-gait", "gradient")
+    assert recipe["weights"] == {"effort": 10.0}
+    assert recipe["sizes"]["integration"] == 6
+    assert recipe["even_people"]
+    trainer = recipe["trainer"]
+    assert (trainer["batch"], trainer["learning_rate"], trainer["patience"]) == (8, 0.01, 3)
+    assert bundle.manifest.network.look_ahead == 2  # half the window
+    assert bundle.novelty is None
+    assert {p.name for p in (log / "own").iterdir()} == {"validation_1", "final_1"}
+    assert any(p.name.startswith("events") for p in (log / "own" / "final_1").iterdir())
+
+
+@pytest.mark.usefixtures("quick_export")
+def test_a_network_for_others_is_not_that_for_the_person_trained_on(trials: Path, tmp_path: Path) -> None:
+    """What is not said depends on whose estimates it is for; what is said holds."""
+    piece = trials.read_text().split("[[trial]]")[1].replace('= "walk', f'= "{trials.parent}/walk')
+    five = tmp_path / "five.toml"
+    moved = [piece.replace("start_s = 0.5", f"start_s = {0.5 + 0.3 * i:.1f}") for i in range(5)]
+    assert len({*moved}) == 5
+    moved = [text.replace("end_s = 2.0", f"end_s = {1.0 + 0.3 * i:.1f}") for i, text in enumerate(moved)]
+    five.write_text("".join("[[trial]]" + text.replace('"demo"', f'"p{i}"') for i, text in enumerate(moved)))
+
+    def recipe(file: Path, *options: str) -> dict[str, Any]:
+        out = tmp_path / "x.msk"
+        arguments = ("train", "--trials", str(file), "--steps", "2", "--window", "5", "--out", str(out), *options)
+        code, _, stderr = run(*arguments)
+        assert code == 0, stderr
+        (found,) = Bundle.read(out).manifest.training["recipes"]
+        return {**found, "members": (found["architecture"], found["head"], found["signals"], found["even_people"])}
+
+    others, own = ("tcn", "contact", "segments", True), ("bigru", "residual", "derivatives", False)
+    assert recipe(five)["members"] == others
+    assert recipe(trials, "--for", "people")["members"] == others
+    assert recipe(five, "--for", "person", "--size", "hidden=4")["members"] == own
+    said = recipe(five, "--head", "torque", "--all-alike", "--batch", "7")
+    assert said["members"] == ("tcn", "torque", "segments", False)
+    assert (said["trainer"]["batch"], said["trainer"]["input_noise"]) == (7, 0.1)
+    assert said["trainer"]["steps"] == 2
+
+
+@pytest.fixture
+def interrupted(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], None]:
+    """Interrupts the next training as soon as something is told of what has this name."""
+
+    def at(what: str) -> None:
+        update = Progress.update
+
+        def stop(bars: Progress, task: TaskID, **values: Any) -> None:
+            update(bars, task, **values)
+            if bars.tasks[task].description == what:
+                monkeypatch.setattr(Progress, "update", update)
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(Progress, "update", stop)
+
+    return at
+
+
+def test_an_interrupted_training_goes_on_when_the_same_command_is_given(
+    trials: Path, tmp_path: Path, interrupted: Callable[[str], None], quick_export: list[bytes]
+) -> None:
+    whole, out = tmp_path / "whole.msk", tmp_path / "out" / "subject.msk"
+    out.parent.mkdir()
+    out.write_bytes(b"the one before")
+
+    def train(path: Path, *options: str) -> tuple[int, str, str]:
+        return run("train", "--trials", str(trials), "--steps", "40", "--out", str(path), *CHEAP, "--json", *options)
+
+    assert train(whole, "--age-ms", "50", "--age-ms", "0")[0] == 0
+    expected = list(quick_export)
+    quick_export.clear()
+    ages = ("--age-ms", "50", "--age-ms", "0")
+    for what in ("validation", "0ms final"):
+        interrupted(what)
+        code, stdout, stderr = train(out, *ages)
+        assert (code, stdout) == (1, "")
+        last = stderr.splitlines()[-1]
+        assert last.startswith("error: stopped by the user after step 20 of 40: the same training with the checkpoint ")
+        assert last.endswith("goes on from there")
+        assert out.read_bytes() == b"the one before"
+        assert sorted(p.name for p in out.parent.iterdir()) == ["subject.msk", "subject.msk.training"]
+    code, _, stderr = train(out, *ages, "--seed", "1")
     assert code == 1
-    assert stdout == ""
-    assert stderr.endswith("error: stopped by the user\n")
-    assert (folder / "subject.msk").read_bytes() == b"the one before"
-    assert len(list(folder.iterdir())) == 1
+    (line,) = [line for line in stderr.splitlines() if line.startswith("error: ")]
+    assert (
+        "subject.msk.training: holds an interrupted training that was another: trainer.seed is 0 there and 1 here"
+        in line
+    )
+    assert "or remove the folder" in line
+    code, _, stderr = train(out, *ages)
+    assert code == 0, stderr
+    assert quick_export[-2:] == expected
+    assert [p.name for p in out.parent.iterdir()] == ["subject.msk"]
+    assert Bundle.read(out).variant_names == ("0ms",)
+
+
+def test_what_diverged_is_not_gone_on_with(trials: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def diverged(*_: Any, checkpoint: Path, **__: Any) -> None:
+        checkpoint.parent.mkdir(parents=True)
+        checkpoint.write_bytes(b"")
+        raise EngineError("training diverged within 3 steps")
+
+    monkeypatch.setattr(subject, "learn", diverged)
+    code, _, stderr = run("train", "--trials", str(trials), "--out", str(tmp_path / "subject.msk"))
+    assert (code, stderr) == (1, "error: training diverged within 3 steps\n")
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.usefixtures("quick_export")
+def test_what_was_trained_is_told_in_words(trials: Path, tmp_path: Path) -> None:
+    out = tmp_path / "two.msk"
+    code, stdout, stderr = run(
+        *(
+            "train",
+            "--trials",
+            str(trials),
+            "--steps",
+            "2",
+            "--out",
+            str(out),
+            *CHEAP,
+            "--age-ms",
+            "50",
+            "--age-ms",
+            "0",
+        )
+    )
+    assert (code, stdout) == (0, "")
+    told = " ".join(stderr.split())
+    assert "validation (last 20% of every trial, judged on networks trained without it): activation R2 " in told
+    assert "0ms validation (last 20%" in told
+    assert f"wrote {out}" in "".join(stderr.splitlines())
 
 
 WITHOUT_TORCH = """

@@ -14,6 +14,9 @@ from edge.trial import Trial
 from edge.trials import load_trials
 from tools.synthesise import synthesise
 
+CHEAP = ("--network", "cnn", "--window", "8", "--size", "channels_1=8", "--size", "channels_2=8")
+"""Options of a training where it does not matter what the network is."""
+
 
 def run(*arguments: str) -> tuple[int, str, str]:
     """Exit code, stdout and stderr of an `edge-msk` command."""

@@ -20,7 +20,7 @@ from edge.msk.model import Model, load_model
 from edge.signals import zero_phase
 from edge.storage import read_table
 from edge.trial_columns import recorded_angles
-from tools.bench.angle_recordings import elbow_angle, knee_angle, wrist_angles
+from train.angle_recordings import elbow_angle, knee_angle, wrist_angles
 
 FloatArray = npt.NDArray[np.float64]
 

@@ -9,7 +9,8 @@ import numpy as np
 
 from edge.msk.curves import Curves
 from edge.msk.spline import FloatArray
-from tools.plots.sheet import BLUE, COLOURS, FAINT, INK, Block, Sheet, lay_out, legend, title
+from tools.plots.sheet import Block, Sheet, lay_out, legend, title
+from train.plot_style import BLUE, COLOURS, FAINT, INK
 
 _AUTHORS = {
     "degroote2016": "De Groote et al. 2016",

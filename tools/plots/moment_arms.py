@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 from edge.errors import ConfigError, ModelError
 from edge.msk.model import Model
 from edge.msk.spline import FloatArray
-from tools.plots.sheet import BLUE, COLOURS, FAINT, Block, Sheet, lay_out, legend, title
+from tools.plots.sheet import Block, Sheet, lay_out, legend, title
+from train.plot_style import BLUE, COLOURS, FAINT
 
 _STEPS = 181  # of a line
 

@@ -12,50 +12,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 from matplotlib.ticker import MaxNLocator
 
-import edge
-from edge.errors import ConfigError, FileError
-from edge.storage import atomic_file
+from edge.errors import ConfigError
+from train.plot_style import GREY, MM_PER_INCH, TYPE_PT, save, styled
 
-# Okabe & Ito (2008): told apart by every kind of colour vision. The line styles tell them apart in grey print.
-INK = "#000000"
-BLUE = "#0072B2"
-COLOURS = ("#E69F00", "#56B4E9", "#009E73", "#CC79A7")
-DASHES = ("-", "--", "-.", ":")
-FAINT = "#BBBBBB"
-_GREY = "#444444"
-
-MM_PER_INCH = 25.4
-_TYPE_PT = 7.0
 _LONGEST_PX, _MOST_PX = 65_000, 250_000_000  # of a PNG's side, which is Agg's limit, and in all, which take 1 GB
-
-_STYLE: Any = {
-    "font.family": "DejaVu Sans",  # comes with matplotlib: the same sheet on every machine
-    "font.size": _TYPE_PT,
-    "axes.formatter.useoffset": False,
-    "axes.labelsize": _TYPE_PT,
-    "axes.linewidth": 0.6,
-    "axes.spines.right": False,
-    "axes.spines.top": False,
-    "legend.fontsize": _TYPE_PT,
-    "legend.frameon": False,
-    "lines.linewidth": 1.1,
-    "lines.solid_capstyle": "round",
-    "svg.hashsalt": "edge-msk",  # names within the file, the same in every run
-    "text.parse_math": False,  # a $ in the name of a file is one
-    "xtick.labelsize": 6.5,
-    "xtick.major.size": 2.0,
-    "xtick.major.width": 0.6,
-    "ytick.labelsize": 6.5,
-    "ytick.major.size": 2.0,
-    "ytick.major.width": 0.6,
-}
 
 # Inches.
 _LEFT, _RIGHT, _TOP, _BOTTOM = 0.60, 0.14, 0.06, 0.06
@@ -141,7 +107,7 @@ def lay_out(blocks: Sequence[Block], *, width_mm: float, legend: int = 0, note: 
     head = _TOP + _LEGEND_LINE * (keys + bool(note))
     figure = Figure(figsize=(width, head + sum(tall) - _BETWEEN + _BOTTOM))
     if note:
-        _text(figure, _EDGE, _TOP + _LEGEND_LINE * keys, note, va="top", color=_GREY)
+        _text(figure, _EDGE, _TOP + _LEGEND_LINE * keys, note, va="top", color=GREY)
     axes, top = [], head
     for block, n, rows, height in zip(blocks, across, down, tall, strict=True):
         axes.append(_block(figure, block, n, rows, top))
@@ -187,7 +153,7 @@ def _block(figure: Figure, block: Block, n: int, rows: int, top: float) -> list[
     heading = _text(figure, _EDGE, top + 0.06, block.heading, va="top", weight="bold", size=8.0)
     room = figure.bbox.width - (_RIGHT + _OVERHANG) * figure.dpi - heading.get_window_extent().x1
     for i, line in enumerate(block.summary):
-        _shrink(_text(figure, width - _RIGHT, top + 0.07 + i * _LINE, line, va="top", ha="right", color=_GREY), room)
+        _shrink(_text(figure, width - _RIGHT, top + 0.07 + i * _LINE, line, va="top", ha="right", color=GREY), room)
     middle = first_row + block.rise + ((rows - 1) * block.row + block.panel_height) / 2.0
     _text(figure, _EDGE, middle, block.y_label, va="center", rotation="vertical")
     if block.x_label is not None:
@@ -202,9 +168,9 @@ def title(ax: Axes, name: str, figures: Sequence[tuple[str, str]] = ()) -> None:
     for line, colour in reversed(figures):
         if colour:
             _above(ax, "■", 0.0, rise, size=6.0, color=colour)
-        _above(ax, line, 8.0 if colour else 0.0, rise, size=6.3, color=_GREY)
+        _above(ax, line, 8.0 if colour else 0.0, rise, size=6.3, color=GREY)
         rise += 72.0 * _LINE
-    _above(ax, name, 0.0, rise, size=_TYPE_PT)
+    _above(ax, name, 0.0, rise, size=TYPE_PT)
 
 
 def _above(ax: Axes, text: str, right_pt: float, rise_pt: float, **style: Any) -> None:
@@ -255,28 +221,12 @@ def shorten(text: str, width_in: float) -> str:
     return f"{text[: room // 2 - 1]}…{text[-(room - room // 2) :]}"
 
 
-FORMATS: dict[str, dict[str, str | None]] = {
-    ".png": {"Software": f"edge-msk {edge.__version__}"},
-    ".svg": {"Creator": f"edge-msk {edge.__version__}", "Date": None},
-    ".pdf": {"Creator": f"edge-msk {edge.__version__}", "Producer": None, "CreationDate": None},
-}
-"""Suffix -> what the file says of itself: nothing that changes from run to run."""
-
-
-def require_format(out: Path) -> None:
-    """Raises FileError for a name that ends in none of the formats."""
-    if out.suffix.lower() not in FORMATS:
-        raise FileError(f"{out}: figures are written as {', '.join(FORMATS)}: name the file so")
-
-
 def draw(make: Callable[[], Sheet], out: Path, dpi: float) -> Sheet:
     """Make a sheet in our own style, whatever the user's matplotlibrc says, and write it whole or not at all.
 
     Raises ConfigError for a picture too large to be one, FileError when it cannot be written.
     """
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(_STYLE)
+    with styled():
         sheet = make()
         width, height = (float(v) * dpi for v in sheet.figure.get_size_inches())
         if out.suffix.lower() == ".png" and (max(width, height) > _LONGEST_PX or width * height > _MOST_PX):
@@ -284,8 +234,5 @@ def draw(make: Callable[[], Sheet], out: Path, dpi: float) -> Sheet:
                 f"{out}: {sheet.panels} panels at {dpi:g} dpi make a picture of {width:.0f} x {height:.0f} pixels, which is "
                 "too large: choose fewer panels or a lower --dpi, or write an .svg"
             )
-        with atomic_file(out) as temporary:
-            sheet.figure.savefig(
-                temporary, format=out.suffix.lower()[1:], dpi=dpi, metadata=FORMATS[out.suffix.lower()]
-            )
+        save(sheet.figure, out, dpi)
     return sheet

@@ -10,7 +10,8 @@ from matplotlib.axes import Axes
 
 from tools.plots.comparison import Agreement, Comparison, figures_text
 from tools.plots.series import Channel, Quantity
-from tools.plots.sheet import BLUE, COLOURS, DASHES, FAINT, INK, Block, Sheet, lay_out, legend, shorten, title
+from tools.plots.sheet import Block, Sheet, lay_out, legend, shorten, title
+from train.plot_style import BLUE, COLOURS, DASHES, FAINT, INK
 
 MOST_REFERENCES = len(COLOURS)
 

@@ -143,6 +143,11 @@ FIVE = [estimate(index) for index in range(5)]
             0,
         ),
         (
+            FakeLog([*FIVE[:4], dataclasses.replace(FIVE[4], novelty=0.5)]),
+            "estimate 4 (sensor time 0.040000 s): novelty was 0.5 and is nan",
+            0,
+        ),
+        (
             FakeLog([*FIVE[:4], dataclasses.replace(FIVE[4], q=np.zeros(3))]),
             "estimate 4 (sensor time 0.040000 s): q[0] was 0.0 and is 1.0",
             0,

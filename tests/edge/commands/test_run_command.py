@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from tiny_bundle import write_swinging_leg, write_tiny_bundle
+from tiny_bundle import tiny_bundle, write_swinging_leg, write_tiny_bundle
 
 import edge
 from edge.cli import cli
@@ -86,6 +86,54 @@ def test_armed_with_assistance_it_commands_within_the_limits(folder: Path) -> No
     for command in commands:
         assert all(abs(t) <= limit for t, limit in zip(command.torque_nm, (0.02, 0.01, 0.005), strict=True))
     assert not any(commands[-1].torque_nm)
+
+
+def calm(*arguments: str) -> dict[str, Any]:
+    """A session whose data a loaded machine may let grow stale: that is another test's subject."""
+    code, out, err = invoke("--json", *arguments)
+    assert code == 0, err
+    result: dict[str, Any] = json.loads(out)
+    return result
+
+
+def test_the_age_asked_for_decides_which_part_of_the_bundle_runs(folder: Path) -> None:
+    now = tiny_bundle(folder / "tiny.msk", age_s=0.0, look_ahead=0, bias=0.1)
+    whole = tiny_bundle(folder / "tiny.msk").with_variants({"now": now})
+    whole.write()
+    result = calm("--age-ms", "0", "--log", "now.mcap")
+    log = read_log(folder / "now.mcap")
+    assert log.bundle == now.to_bytes()
+    again = CliRunner().invoke(cli, ["replay", "now.mcap", "--json"])
+    assert again.exit_code == 0, again.stderr
+    assert json.loads(again.stdout) == {**result, "log": "now.mcap", "identical": True}
+    calm("--log", "own.mcap")
+    assert read_log(folder / "own.mcap").bundle == whole.alone.to_bytes()
+
+
+def test_an_age_that_the_bundle_does_not_have_leaves_no_file(folder: Path) -> None:
+    code, out, err = invoke("--age-ms", "0", "--json")
+    assert (code, out) == (1, "")
+    assert "tiny.msk: holds nothing for causal inputs and an age of 0 ms: ask for one of 40 ms" in err
+    assert not (folder / "logs").exists()
+
+
+def test_a_session_without_a_pelvis(folder: Path) -> None:
+    """Of a bundle that was trained without: the recording's is not looked at, and need not be named."""
+    tiny_bundle(folder / "tiny.msk", pelvis=False).write()
+    found = [calm("--log", "a.mcap")]
+    (folder / "session.toml").write_text(
+        '[[sensor]]\nurl = "replay:swing.mot?speed=0"\nchannels = ["hip", "knee", "ankle"]\n'
+    )
+    arguments = ["run", "--bundle", "tiny.msk", "--config", "session.toml", "--no-view", "--json", "--log", "b.mcap"]
+    named = CliRunner().invoke(cli, arguments)
+    assert named.exit_code == 0, named.stderr
+    found.append(json.loads(named.stdout))
+    for result, name in zip(found, ("a.mcap", "b.mcap"), strict=True):
+        assert result["problems"] == {}
+        assert result["estimates"] > 70
+        again = CliRunner().invoke(cli, ["replay", name, "--json"])
+        assert again.exit_code == 0, again.stderr
+        assert json.loads(again.stdout)["identical"] is True
 
 
 def test_armed_without_gain_stays_armed(folder: Path) -> None:

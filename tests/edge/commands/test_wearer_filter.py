@@ -252,6 +252,15 @@ def test_beside_a_bundle_that_came_with_the_program_nothing_is_written(
     assert default_path(bundle) == folder / "tiny.filter"
 
 
+def test_for_another_age_another_filter_is_kept(folder: Path) -> None:
+    """What was learned for one age is refused for another."""
+    whole = Bundle.read(folder / "tiny.msk").with_variants(
+        {"now": tiny_bundle(folder / "tiny.msk", method="adaptive", age_s=0.0)}
+    )
+    assert default_path(whole) == folder / "tiny.filter"
+    assert default_path(whole.at(10.0).alone) == folder / "tiny-now.filter"
+
+
 def test_a_place_that_cannot_be_written_is_found_out_before_anything_is_learned(tmp_path: Path) -> None:
     assert _cannot_be_written(tmp_path / "new" / "folder" / "ann.filter") == ""
     assert not (tmp_path / "new").exists()

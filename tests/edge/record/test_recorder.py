@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import resource
 import signal
@@ -57,6 +58,7 @@ class AnEstimate:
     force_n: NDArray[np.float64]
     reserve_nm: NDArray[np.float64]
     valid: bool
+    novelty: float = math.nan
 
 
 @dataclass(frozen=True)
@@ -117,6 +119,7 @@ def test_the_public_mcap_reader_shows_a_finished_log(tmp_path: Path) -> None:
     schema, message = found["/estimates"]
     assert schema is not None
     assert message.log_time == 2_000
+    assert "novelty" not in json.loads(message.data)
     assert json.loads(message.data)["activation"] == {"glut_max": 0.5, "soleus": "NaN"}
     assert list(json.loads(schema.data)["properties"]["force_n"]["properties"]) == MUSCLES
     assert json.loads(found["/commands"][1].data)["torque_nm"] == {"hip": 1.0, "knee": -0.0, "ankle": 2.0}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import struct
 from dataclasses import dataclass
 from pathlib import Path
@@ -67,7 +68,7 @@ def vector(values: list[float]) -> NDArray[np.float64]:
 
 
 def an_estimate(index: int, numbers: list[float]) -> LoggedEstimate:
-    """An estimate of 3 joints, 4 rows and 2 muscles from 22 numbers."""
+    """An estimate of 3 joints, 4 rows and 2 muscles from 22 numbers; one of them is its novelty too."""
     n = vector(numbers)
     return LoggedEstimate(
         host_ns=index,
@@ -81,6 +82,7 @@ def an_estimate(index: int, numbers: list[float]) -> LoggedEstimate:
         force_n=n[16:18],
         reserve_nm=n[18:22],
         valid=index % 2 == 0,
+        novelty=math.nan if math.isnan(numbers[2]) else numbers[2],
     )
 
 

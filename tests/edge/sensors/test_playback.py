@@ -71,3 +71,17 @@ def test_the_side_is_chosen(recording: Path, side: str) -> None:
 def test_a_file_that_is_missing(tmp_path: Path) -> None:
     with pytest.raises(FileError, match=r"walk\.mot: cannot be read"):
         playback.playback(tmp_path / "walk.mot")
+
+
+def test_readings_between_the_samples_and_on_an_even_grid(recording: Path) -> None:
+    spec = TrialSpec.model_validate({"kinematics": recording, "side": "r"})
+    trial = load_trial(spec, load_model("leg9"), name="swing")
+    even = playback.even_times(trial, 250.0)
+    np.testing.assert_allclose(even, np.arange(498) / 250.0, atol=1e-12)
+    own = playback.readings(trial, trial.time_s)
+    np.testing.assert_array_equal(own.q, trial.q)
+    half = playback.readings(trial, trial.time_s[:-1] + 0.005)
+    np.testing.assert_allclose(half.q, 0.5 * (trial.q[1:] + trial.q[:-1]), atol=1e-9)
+    assert (half.tilt.shape, half.tilt_rate.shape, half.base_acceleration.shape) == ((199,), (199,), (199, 2))
+    frames = playback.to_frames(trial.time_s, own, trial.model.gravity_mps2)
+    assert frames == playback.frames(trial)

@@ -112,3 +112,20 @@ def test_what_is_made_of_an_orientation_that_settles_is_not_trusted_until_it_is_
     assert trusted.index(True) == pytest.approx(60, abs=1)
     assert all(trusted[61:])
     assert problems.counts == {}
+
+
+def test_without_the_base_nothing_is_missed() -> None:
+    """No tilt, no acceleration: the angles alone are looked at, and a walk of them is believed."""
+    joints = ("hip", "knee", "ankle")
+    hookup = Hookup(joints, ("pelvis", "thigh", "shank", "foot"), [Source()], base=False)
+    problems = Problems()
+    watched = Checks(hookup, [(-1.0, 1.5), (-2.0, 0.1), (-0.8, 0.8)], rate_hz=100.0, memory_s=0.1, problems=problems)
+    for k in range(300):
+        swing = 0.3 * np.sin(2 * np.pi * k / 100)
+        angles = (0.3 + swing, -0.6 + swing, 0.5 * swing)
+        watched.reading(0, k * 10_000, angles)
+        assert watched.sample(k / 100, np.array([*angles, 0.0, 0.0, 0.0]), np.full(6, np.nan), restarted=k == 0)
+    assert problems.counts == {}
+    watched.reading(0, 3_000_000, (2.5, -0.6, 0.0))
+    assert not watched.sample(3.0, np.array([2.5, -0.6, 0.0, 0.0, 0.0, 0.0]), np.full(6, np.nan), restarted=False)
+    assert problems.counts == {"jump:hip": 1}

@@ -8,7 +8,7 @@ from scipy.spatial.transform import Rotation
 
 from edge.errors import ConfigError
 from edge.signals.alignment import Alignment, ImuRecording, SegmentQuality
-from edge.signals.grid_values import AnglesAndBase, AnglesFromImus, GridValues, grid_values
+from edge.signals.grid_values import AnglesAlone, AnglesAndBase, AnglesFromImus, GridValues, grid_values
 from edge.signals.hookup import Hookup, Source
 from edge.signals.intake import pelvis_channels
 from tests.edge.signals.imu_chains import GRAVITY, SEGMENTS, Walk, ideal_imus, walk
@@ -32,6 +32,16 @@ def test_angles_of_two_boards_come_in_the_models_order() -> None:
     assert values.settled
     np.testing.assert_allclose(q, [0.1, 0.2, 0.3, 0.2, 0.5, -0.25], atol=1e-12)
     np.testing.assert_allclose(rate, [np.nan, np.nan, np.nan, 1.5, np.nan, np.nan], atol=1e-12)
+
+
+def test_angles_alone_stand_on_an_upright_base_at_rest() -> None:
+    sources = [Source("a:", ("ankle", "hip")), Source("b:", ("knee",))]
+    values = grid_values(Hookup(JOINTS, SEGMENTS, sources, base=False), 9.81, None)
+    assert isinstance(values, AnglesAlone)
+    assert (values.widths, values.gyroscopes, values.settled, values.unseen) == ((2, 1), (), True, ())
+    q, rate = values.to_kinematics(joined(values, (0.3, 0.1), (0.2,)))
+    np.testing.assert_array_equal(q, [0.1, 0.2, 0.3, 0.0, 0.0, 0.0])
+    np.testing.assert_array_equal(rate, [np.nan, np.nan, np.nan, 0.0, np.nan, np.nan])
 
 
 def test_in_the_usual_order_nothing_is_copied() -> None:

@@ -14,8 +14,8 @@ SEGMENTS = ("pelvis", "thigh", "shank", "foot")
 IMU = tuple(range(10))
 
 
-def hookup(*sources: Source) -> Hookup:
-    return Hookup(JOINTS, SEGMENTS, sources)
+def hookup(*sources: Source, base: bool = True) -> Hookup:
+    return Hookup(JOINTS, SEGMENTS, sources, base=base)
 
 
 def angles(*channels: float) -> Frame:
@@ -73,6 +73,31 @@ def test_where_joints_are_measured_the_imus_of_other_segments_are_not_needed() -
     assert leg.groups == (Group(Kind.ANGLES, JOINTS), Group(Kind.IMU, ("pelvis",)))
     many = tuple(float(i) for i in range(40))
     assert leg.read(1, imu(*many)) == [(1, many[:10])]
+
+
+@pytest.mark.parametrize(
+    "source", [Source(), Source("a:", JOINTS), Source("a:", (*JOINTS, "pelvis")), Source("a:", (*JOINTS, *SEGMENTS))]
+)
+def test_where_the_base_is_not_needed_imus_are_left_alone(source: Source) -> None:
+    leg = hookup(source, base=False)
+    assert leg.groups == (Group(Kind.ANGLES, JOINTS),)
+    assert leg.read(0, imu(*IMU)) == []
+    assert leg.read(0, angles(0.1, 0.2, 0.3)) == [(0, (0.1, 0.2, 0.3))]
+    assert leg.read(0, imu(*IMU)) == []
+
+
+def test_which_sources_are_needed() -> None:
+    two = Source("a:", JOINTS), Source("b:", ("pelvis",))
+    assert [hookup(*two).needed(i) for i in range(2)] == [True, True]
+    assert [hookup(*two, base=False).needed(i) for i in range(2)] == [True, False]
+    imus = hookup(Source("a:", SEGMENTS), base=False)
+    assert imus.angles_from_imus
+    assert imus.needed(0)
+    # Of one of which nothing is said it is known when another has what there is.
+    opened = hookup(Source("a:"), Source("b:"), base=False)
+    assert opened.needed(1)
+    opened.read(0, angles(0.1, 0.2, 0.3))
+    assert [opened.needed(i) for i in range(2)] == [True, False]
 
 
 def test_joints_of_two_boards_in_any_order() -> None:

@@ -20,12 +20,10 @@ from edge.signals.intake import (
     BASE_CHANNELS,
     Intake,
     KinematicState,
-    features,
     pelvis_channels,
     single,
     stack,
     unstack,
-    write_features,
 )
 from edge.signals.layout import Layout
 from tests.edge.signals.imu_chains import GRAVITY, SEGMENTS, ideal_imus, walk
@@ -309,6 +307,7 @@ def random_states(count: int) -> list[KinematicState]:
             rng.normal(size=3),
             *rng.normal(size=3).tolist(),
             rng.normal(size=2),
+            rng.normal(size=7),
             k == 0,
         )
         for k in range(count)
@@ -324,6 +323,8 @@ def test_states_stack_and_unstack() -> None:
         )
         for name in ("q", "qd", "qdd", "base_acceleration"):
             np.testing.assert_array_equal(getattr(a, name), getattr(b, name))
+        # Nothing else is known of the sensors.
+        np.testing.assert_array_equal(b.sensed, [*a.q, a.tilt, a.tilt_rate, *a.base_acceleration])
 
 
 def test_a_single_state_is_a_stack_of_one() -> None:
@@ -331,19 +332,6 @@ def test_a_single_state_is_a_stack_of_one() -> None:
     one, expected = single(state), stack([state])
     for name in ("q", "qd", "qdd", "tilt", "tilt_rate", "tilt_acceleration", "base_acceleration"):
         np.testing.assert_array_equal(getattr(one, name), getattr(expected, name))
-
-
-def test_the_features_of_training_and_of_the_device_are_the_same() -> None:
-    states = random_states(5)
-    table = features(stack(states))
-    assert table.shape == (5, 13)
-    for state, expected in zip(states, table, strict=True):
-        row = np.empty(13)
-        write_features(state, row)
-        np.testing.assert_array_equal(row, expected)
-        single = np.empty(13, dtype=np.float32)
-        write_features(state, single)
-        np.testing.assert_array_equal(single, expected.astype(np.float32))
 
 
 class Listening(differentiate.Differentiator):
@@ -383,6 +371,34 @@ def test_the_gyroscopes_tilt_rate_goes_to_the_differentiator_on_the_same_grid() 
         np.testing.assert_array_equal(np.isnan(rate), [True, True, True, False, True, True])
         assert rate[3] == pytest.approx(0.2 * t_s, abs=1e-9)
         assert q[3] == pytest.approx(0.1 * t_s * t_s, abs=5e-6)
+
+
+def test_a_state_holds_what_the_sensors_gave_last() -> None:
+    target, states = intake(), []
+    for k in range(40):
+        t = k / 100
+        states += target.push(angles(k * 10_000, (t, -2 * t, 3 * t)))
+        states += target.push(imu(k * 10_000, pelvis_channels(0.1 * t, 0.2 * t, np.array([t, -t]), G)))
+    for k, state in zip(range(17, 40), states, strict=True):
+        t = k / 100
+        assert state.t_s == pytest.approx(t - 0.03)
+        np.testing.assert_allclose(state.sensed, [t, -2 * t, 3 * t, 0.1 * t, 0.2 * t, t, -t], atol=1e-9)
+
+
+def test_without_the_base_the_angles_are_all() -> None:
+    """The base is upright and still, whatever an IMU says."""
+    hookup = Hookup(NAMES, SEGMENTS, (Source(),), base=False)
+    states = []
+    target = Intake(NAMES, gravity_mps2=G, rate_hz=100.0, method="kalman", age_s=0.03, hookup=hookup)
+    for frame in both(0, 60):
+        states += target.push(frame)
+    assert target.counts == [60]
+    assert len(states) > 30
+    for state in states:
+        np.testing.assert_allclose(state.q, ANGLES, atol=1e-9)
+        assert (state.tilt, state.tilt_rate, state.tilt_acceleration) == (0.0, 0.0, 0.0)
+        np.testing.assert_array_equal(state.base_acceleration, np.zeros(2))
+        np.testing.assert_array_equal(state.sensed[3:], np.zeros(4))
 
 
 def test_a_frame_may_be_placed_on_another_time_line() -> None:

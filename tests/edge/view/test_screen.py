@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -72,6 +73,13 @@ def test_a_fault_is_explained_in_full() -> None:
     assert lines[0].startswith(" FAULT ")
     assert STALE in joined(lines)
     assert "muscle_8" in joined(lines)
+
+
+def test_untrained_movement_is_marked_while_it_goes_on() -> None:
+    known = snapshot()
+    new = replace(known, estimate=replace(known.estimate, familiar=False))
+    assert "untrained" not in drawn(known, console())[0]
+    assert "untrained movement" in drawn(new, console())[0]
 
 
 def test_the_newest_warning_is_shown() -> None:

@@ -1,6 +1,6 @@
 """Recordings of one or two joint angles that came with electromyograms: knees, an elbow, wrists.
 
-Their files are no OpenSim tables: plain text, angles among raw EMG columns. Only the angles are read here.
+Their files are no OpenSim tables: plain text, angles among raw EMG columns.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from edge.storage import read_text
 FloatArray = npt.NDArray[np.float64]
 
 KNEE_RATE_HZ = 50.0
+KNEE_EMG_RATE_HZ = 1000.0
+KNEE_EMG = ("rect_fem", "bifemlh", "vas_med", "semiten")  # the muscles of a knee file's first columns
 ELBOW_RATE_HZ = 50.0
 WRIST_RATE_HZ = 1000.0  # the source states none
 
@@ -32,6 +34,13 @@ def knee_angle(path: Path) -> tuple[FloatArray, FloatArray]:
     """Times (rows,) in s and the knee's angle (rows, 1) in rad, in the file's sign, which differs between people."""
     values = _column(path, "\t", _KNEE_COLUMN)[::_KNEE_ROWS_PER_SAMPLE][:-1]  # the last is of another moment in some
     return np.arange(len(values)) / KNEE_RATE_HZ, np.radians(values[:, None])
+
+
+def knee_emg(path: Path) -> tuple[FloatArray, FloatArray]:
+    """Times (rows,) in s and the raw electromyograms (rows, muscles of KNEE_EMG) in mV."""
+    columns = [_column(path, "\t", c) for c in range(len(KNEE_EMG))]
+    count = min(len(column) for column in columns)  # some end a little before the angle does
+    return np.arange(count) / KNEE_EMG_RATE_HZ, np.stack([column[:count] for column in columns], axis=1)
 
 
 def elbow_angle(path: Path) -> tuple[FloatArray, FloatArray]:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from edge.errors import FileError
-from tools.bench.angle_recordings import elbow_angle, knee_angle, wrist_angles
+from train.angle_recordings import elbow_angle, knee_angle, wrist_angles
 
 
 def test_a_knee_file_gives_an_angle_every_20_rows_but_the_last(tmp_path: Path) -> None:

@@ -1,0 +1,1 @@
+"""Sweeps: many training runs with other settings, judged on validation data; run as `edge-msk sweep`."""
