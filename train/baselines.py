@@ -13,7 +13,7 @@ FloatArray = npt.NDArray[np.float64]
 Mask = npt.NDArray[np.bool_]
 
 NEIGHBOURS = 3
-_MOST_WINDOWS = 4000  # kernel ridge solves a system of this size; more are thinned evenly
+MOST_WINDOWS = 4000  # kernel ridge solves a system of this size; more are thinned evenly
 _AT_ONCE = 512  # test windows compared with all training windows in one go, to bound the memory
 _WIDTHS = (0.25, 1.0, 4.0)  # of the kernel, in median squared distances
 _RIDGES = (1e-4, 1e-3, 1e-2, 1e-1)
@@ -58,36 +58,47 @@ class NearestNeighbours:
 
 
 class KernelRidge:
-    """Gaussian kernel ridge regression; width and ridge chosen on the training windows by `tune` = (fit, judge) masks."""
+    """Gaussian kernel ridge regression; width and ridge chosen on the training windows by `tune` = (fit, judge) masks.
 
-    def __init__(self, feature: FloatArray, wanted: FloatArray, *, tune: tuple[Mask, Mask]) -> None:
-        thin = np.arange(0, len(feature), max(-(-len(feature) // _MOST_WINDOWS), 1))
+    most: so many windows it remembers; of more it takes some evenly. least_ridge: what rounding at its use allows.
+    """
+
+    def __init__(
+        self,
+        feature: FloatArray,
+        wanted: FloatArray,
+        *,
+        tune: tuple[Mask, Mask],
+        most: int = MOST_WINDOWS,
+        least_ridge: float = 0.0,
+    ) -> None:
+        thin = np.linspace(0, len(feature) - 1, min(len(feature), most)).astype(int)
         fit, judge = (np.flatnonzero(mask[thin]) for mask in tune)
-        self._scaler = Scaler.of(feature[thin])
-        self._known = self._scaler.flatten(feature[thin])
-        self._mean = wanted[thin].mean(axis=0)
-        self._deviation = np.maximum(wanted[thin].std(axis=0), 1e-12)
-        y = (wanted[thin] - self._mean) / self._deviation
-        square = _square_distances(self._known, self._known)
+        self.scaler = Scaler.of(feature[thin])
+        self.known = self.scaler.flatten(feature[thin])
+        self.mean = wanted[thin].mean(axis=0)
+        self.deviation = np.maximum(wanted[thin].std(axis=0), 1e-12)
+        y = (wanted[thin] - self.mean) / self.deviation
+        square = _square_distances(self.known, self.known)
         typical = max(float(np.median(square)), 1e-12)
         best: tuple[float, float, float] | None = None
         for width in _WIDTHS:
             inner = np.exp(-square[np.ix_(fit, fit)] / (width * typical))
             across = np.exp(-square[np.ix_(judge, fit)] / (width * typical))
-            for ridge in _RIDGES:
+            for ridge in (own for own in _RIDGES if own >= least_ridge):
                 error = float(((across @ _ridge_weights(inner, ridge, y[fit]) - y[judge]) ** 2).mean())
                 if best is None or error < best[0]:
                     best = (error, width, ridge)
         assert best is not None
-        self._scale = best[1] * typical
-        self._weights = _ridge_weights(np.exp(-square / self._scale), best[2], y)
+        self.scale = best[1] * typical
+        self.weights = _ridge_weights(np.exp(-square / self.scale), best[2], y)
 
     def predict(self, feature: FloatArray) -> FloatArray:
         """Answers (n, outputs) to windows (n, window, features)."""
 
         def answer(part: FloatArray) -> FloatArray:
-            square = _square_distances(self._scaler.flatten(part), self._known)
-            return np.asarray(np.exp(-square / self._scale) @ self._weights * self._deviation + self._mean)
+            square = _square_distances(self.scaler.flatten(part), self.known)
+            return np.asarray(np.exp(-square / self.scale) @ self.weights * self.deviation + self.mean)
 
         return _in_parts(answer, feature)
 

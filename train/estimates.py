@@ -23,7 +23,7 @@ FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
 BASELINES = ("nearest_neighbours", "kernel_ridge")
-_OF_TORQUE = ("residual", "contact", "torque")
+OF_TORQUE = ("residual", "contact", "torque")
 _TUNE = 0.2  # of each stretch, on which kernel ridge chooses its width
 
 
@@ -39,7 +39,7 @@ class Answers:
 
 def resolve(head: Head, answer: FloatArray, material: Material, mode: MuscleMode) -> Answers:
     """What a head's answers (windows, outputs) mean, each with its own person's muscles."""
-    if head in _OF_TORQUE:
+    if head in OF_TORQUE:
         torque = answer_to_torque(head, answer, material.stretches, material.windows)
         return from_torque(torque, material, mode)
     if head == "dual":
@@ -77,7 +77,7 @@ def average(
     """
     if len(answers) == 1:
         return answers[0]
-    by_torque = [heads is None or heads[i] in _OF_TORQUE for i in range(len(answers))]
+    by_torque = [heads is None or heads[i] in OF_TORQUE for i in range(len(answers))]
     torques = [own.torque_nm for own, which in zip(answers, by_torque, strict=True) if which]
     shared = from_torque(np.mean(torques, axis=0), material, mode) if torques else None
     if shared is not None and len(torques) == len(answers):
@@ -95,7 +95,7 @@ class Baseline:
         self._mode = recipe.mode
         if recipe.even_people:
             train = train.take(evenly(train.people, np.arange(len(train)), recipe.trainer.seed))
-        self._head: Head = recipe.head if recipe.head in _OF_TORQUE else "torque"
+        self._head: Head = recipe.head if recipe.head in OF_TORQUE else "torque"
         feature, wanted = train.windows.feature, wanted_answer(self._head, train.stretches, train.windows)
         if self._head == "contact" and np.isnan(wanted).any():
             # Where the torques were given there is no measured contact to learn from.
@@ -105,7 +105,7 @@ class Baseline:
         if name == "nearest_neighbours":
             self._method = NearestNeighbours(feature, wanted)
         elif name == "kernel_ridge":
-            self._method = KernelRidge(feature, wanted, tune=_tuning(train))
+            self._method = KernelRidge(feature, wanted, tune=tuning(train))
         else:
             raise ValueError(f"baseline must be one of {BASELINES}, not '{name}'")
 
@@ -114,7 +114,7 @@ class Baseline:
         return resolve(self._head, self._method.predict(test.windows.feature), test, self._mode)
 
 
-def _tuning(train: Material) -> tuple[BoolArray, BoolArray]:
+def tuning(train: Material) -> tuple[BoolArray, BoolArray]:
     """What kernel ridge chooses its width on: other people where there are enough, or it would know everyone too well."""
     people = train.people
     if len(set(people)) < FEWEST_PEOPLE:

@@ -11,8 +11,9 @@ import numpy.typing as npt
 import torch
 
 from train.estimates import BASELINES, Answers, average, baseline, figures, resolve, truth
+from train.kernel import fit_kernel
 from train.material import Material
-from train.networks import Network, create
+from train.networks import KERNEL, Network, create
 from train.recipe import Recipe
 from train.splits import evenly
 from train.targets import target_of
@@ -79,10 +80,14 @@ def learn(
         bounded=recipe.head == "activation",
         sizes=recipe.sizes,
     )
-    inputs = _tensor(material.windows.feature)
     chosen = np.flatnonzero(train) if train is not None else np.arange(len(material)) if recipe.even_people else None
     if chosen is not None and recipe.even_people:
         chosen = evenly(material.people, chosen, recipe.trainer.seed)
+    if recipe.architecture == KERNEL:
+        return Learned(
+            network, recipe, fit_kernel(network, material if chosen is None else material.take(chosen), recipe)
+        )
+    inputs = _tensor(material.windows.feature)
     which = None if chosen is None else torch.from_numpy(chosen)
     network.normalise(inputs if which is None else inputs[which], _of(answers, which))
     history = fit(

@@ -24,6 +24,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from edge.errors import ConfigError
 from train.convolutional import Convolutions, TemporalConvolutions
 from train.cross_attention import JointCrossAttention, joint_columns
+from train.nearness import Nearness
 from train.recurrent import Recurrent
 
 RESTING = -3.0  # the sigmoid of it is an activation of 0.05
@@ -45,6 +46,7 @@ SIZES: Mapping[str, Mapping[str, float]] = MappingProxyType(
             **_MULTI_JOINT,
         },
         "gru-stream": {"hidden": 128, "layers": 2, "dropout": 0.1, "dense_1": 128, "dense_2": 128},
+        "kernel": {"points": 2000},
         "tcn-stream": {
             **{"channels_1": 64, "channels_2": 64, "channels_3": 64, "kernel": 3, "dilation_2": 2, "dilation_3": 8},
             **{"dropout": 0.1, "dense_1": 64},
@@ -54,6 +56,8 @@ SIZES: Mapping[str, Mapping[str, float]] = MappingProxyType(
 """Every architecture's sizes, which `create` lets override. dropout: a share; dense_1, ...: widths of the dense layers."""
 
 ARCHITECTURES = tuple(SIZES)
+KERNEL = "kernel"
+"""Kernel ridge regression: it is fitted at once (`train.kernel`)."""
 STREAMING = ("gru-stream", "tcn-stream")
 """Those that look only back: a state carried from sample to sample could replace the window."""
 
@@ -162,7 +166,8 @@ def create(
 
     Raises ConfigError for an unknown architecture or size, or one out of range.
     """
-    size = _sizes(architecture, {**({"dropout": 0.0} if bounded else {}), **(sizes or {})})
+    plain = {"dropout": 0.0} if bounded and "dropout" in SIZES.get(architecture, {}) else {}
+    size = _sizes(architecture, {**plain, **(sizes or {})})
     if not 0 <= look_ahead < window:
         raise ConfigError(
             f"look-ahead {look_ahead} must be smaller than the window of {window} frames, and not negative"
@@ -178,7 +183,7 @@ def create(
         window=window,
         look_ahead=look_ahead,
         dense=[width, *_numbered(size, "dense")],
-        dropout=size["dropout"],
+        dropout=size.get("dropout", 0.0),
         bounded=bounded,
     )
 
@@ -214,6 +219,9 @@ def _backbone(
     if architecture == "cnn":
         stack = Convolutions(features, channels=_numbered(size, "channels"), kernel=_odd(size))
         return nn.Sequential(stack, nn.Flatten()), window * stack.width
+    if architecture == KERNEL:
+        nearness = Nearness(int(size["points"]), window * features)
+        return nearness, nearness.width
     if architecture in ("tcn", "tcn-stream"):
         causal = architecture in STREAMING
         temporal = TemporalConvolutions(
